@@ -1,0 +1,41 @@
+# `make demo` and `make test` do all the set-up themselves; `make check` is what has to pass before a commit.
+PYTHON ?= python3.11
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+# threads that wait must not spin: torch shares the cores with data workers
+export OMP_WAIT_POLICY ?= PASSIVE
+
+.PHONY: setup demo test check lint types bench clean
+.DEFAULT_GOAL := check
+
+setup: $(READY)
+
+# torch first and alone: any other order lets another package choose its version
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	touch $(READY)
+
+demo: setup
+	$(BIN)/python -m scripts demo --output demo
+
+test: setup
+	$(BIN)/python -m pytest --durations=10
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+check: lint types test
+
+bench: setup
+	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+
+clean:
+	rm -rf $(VENV) demo bundle/output bundle/data

@@ -1,0 +1,1 @@
+"""Polytome: multi-task deep learning on volumes that do not fit in memory, as a MONAI bundle."""

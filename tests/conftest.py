@@ -1,0 +1,30 @@
+"""Shared by all tests: the real volumes, and one thread count so that runs agree."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that wait must not spin
+
+import pytest
+import torch
+
+torch.set_num_threads(2)
+
+NO_DATA = "POLYTOME_DATA is not set: it must name the folder that holds the real volumes"
+
+
+def pytest_collection_modifyitems(items):
+    if os.environ.get("POLYTOME_DATA"):
+        return
+    for item in items:
+        if "real_data" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason=NO_DATA))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real volumes."""
+    folder = Path(os.environ["POLYTOME_DATA"]).resolve()
+    if not folder.is_dir():
+        raise FileNotFoundError(f"POLYTOME_DATA names {folder}, which is no folder")
+    return folder
