@@ -1,0 +1,33 @@
+"""Affines, vectors and points under change of space, and the words that all rooms share about targets."""
+
+from .activation import activate_prediction
+from .targets import (
+    IMAGE_KEY,
+    UNKNOWN_LABEL,
+    Activation,
+    Kind,
+    Target,
+    did_you_mean,
+    interpolation_modes,
+    keys_of_kind,
+    parse_targets,
+    stored_keys,
+    stored_kinds,
+    target_faults,
+)
+
+__all__ = [
+    "IMAGE_KEY",
+    "UNKNOWN_LABEL",
+    "Activation",
+    "Kind",
+    "Target",
+    "activate_prediction",
+    "did_you_mean",
+    "interpolation_modes",
+    "keys_of_kind",
+    "parse_targets",
+    "stored_keys",
+    "stored_kinds",
+    "target_faults",
+]
