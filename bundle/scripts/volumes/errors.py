@@ -1,0 +1,31 @@
+"""What goes wrong while voxels are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class CorruptChunkError(OSError):
+    """A stored chunk cannot be read; the message names store, chunk and box.
+
+    It takes the message alone, so that it survives the way back from a worker process.
+    """
+
+
+def corrupt_chunk(
+    path: str, chunk: str, start: Sequence[int], stop: Sequence[int], reason: BaseException
+) -> CorruptChunkError:
+    """Build the error for one chunk.
+
+    Args:
+        path: store that holds it.
+        chunk: its key in the store (or page, or the word for the whole file).
+        start: first voxel of the chunk along the stored axes.
+        stop: voxel after its last one.
+        reason: what the decoder said.
+    """
+    box = ", ".join(f"{low}:{high}" for low, high in zip(start, stop, strict=True))
+    return CorruptChunkError(
+        f"{path}: chunk '{chunk}' (stored voxels [{box}]) cannot be read: {type(reason).__name__}: {reason}. "
+        "The file is damaged or cut short; restore it from its source, or delete the chunk to read it as empty"
+    )

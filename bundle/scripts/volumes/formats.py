@@ -1,0 +1,36 @@
+"""Which file is opened by what."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .nifti import open_nifti
+from .npy import open_npy
+from .source import OpenedArray
+from .tiff import open_tiff
+
+OPENERS: dict[str, Callable[[str], OpenedArray]] = {
+    ".nii": open_nifti,
+    ".nii.gz": open_nifti,
+    ".tif": open_tiff,
+    ".tiff": open_tiff,
+    ".npy": open_npy,
+}
+"""Opener by suffix, for files that are no zarr."""
+
+
+def opener_of(path: str) -> Callable[[str], OpenedArray]:
+    """The opener for a file.
+
+    Raises:
+        ValueError: for a suffix that is none of `OPENERS`.
+    """
+    name = Path(path).name.lower()
+    for suffix, opener in OPENERS.items():
+        if name.endswith(suffix):
+            return opener
+    raise ValueError(
+        f"{path}: '{Path(path).suffix or name}' is no known suffix; expected a zarr folder, or a file ending in "
+        f"{', '.join(OPENERS)}"
+    )

@@ -1,0 +1,33 @@
+"""NumPy files as volumes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .source import FileSource, OpenedArray
+
+
+class NpySource(FileSource):
+    """A .npy file, mapped into memory."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        array = self.handle
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{path}: the array holds {array.dtype}; expected bool, integers or floats")
+        self.shape, self.dtype = array.shape, array.dtype.newbyteorder("=")
+        self.chunks = tuple(1 if n < array.ndim - 2 else size for n, size in enumerate(array.shape))  # one plane
+
+    def open_handle(self) -> np.ndarray:
+        try:
+            return np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise ValueError(f"{self.path}: not a readable .npy array of numbers: {error}") from error
+
+    def read(self, selection: tuple[slice, ...]) -> np.ndarray:
+        return np.array(self.handle[selection], dtype=self.dtype)
+
+
+def open_npy(path: str) -> OpenedArray:
+    """Open a .npy file: y x, z y x or c z y x."""
+    return OpenedArray(NpySource(path))

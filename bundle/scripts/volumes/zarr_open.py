@@ -1,0 +1,133 @@
+"""Find the array that a zarr path means: a plain array, a level of a pyramid, or the pyramid's group."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+from ..geometry import did_you_mean
+from .grid import Triple, nearest_spacing
+from .ngff import Level, Multiscale, parse_multiscale
+from .paths import is_url, join, parents
+from .source import OpenedArray
+from .zarr_source import ZarrSource, open_store
+
+_MAX_LISTED = 12
+
+
+def open_zarr(path: str, level: int | None, spacing: Triple | None) -> OpenedArray:
+    """Open a zarr array, or a level of an OME-Zarr group.
+
+    Args:
+        path: folder or URL of an array, of a level within an OME-Zarr group, or of such a group.
+        level: index into the group's datasets; wins over `spacing`.
+        spacing: picks the level whose spacing is nearest; default is level 0.
+
+    Raises:
+        FileNotFoundError: where a URL holds no zarr.
+        ValueError: for a group without image, a plate, or a level that does not exist.
+    """
+    node = _open_node(path)
+    if isinstance(node, zarr.Array):
+        return _open_array(path, node, level)
+    attributes = dict(node.attrs)
+    multiscale = parse_multiscale(attributes, path)
+    if multiscale is None:
+        raise ValueError(_no_image(path, node, attributes))
+    chosen = multiscale.levels[_pick_level(path, multiscale, level, spacing)]
+    array_path = join(path, chosen.path)
+    try:
+        array = zarr.open_array(open_store(array_path), mode="r")
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: the metadata list '{chosen.path}', but no array is there; levels are {multiscale.table()}"
+        ) from None
+    return _level_of_group(ZarrSource(array_path, array), array, multiscale, chosen, attributes)
+
+
+def _open_node(path: str) -> zarr.Array | zarr.Group:
+    try:
+        return zarr.open(open_store(path), mode="r")
+    except FileNotFoundError:
+        if is_url(path):
+            raise FileNotFoundError(f"{path}: no zarr array or group is there, or it may not be read") from None
+        inside = sorted(entry.name for entry in Path(path).iterdir())[:_MAX_LISTED]
+        raise ValueError(
+            f"{path} is a folder without zarr array or group; expected zarr.json, .zarray or .zgroup in it, "
+            f"found {', '.join(inside) or 'nothing'}"
+        ) from None
+
+
+def _open_array(path: str, array: zarr.Array, level: int | None) -> OpenedArray:
+    if level not in (None, 0):
+        raise ValueError(f"{path} is one array, so level {level} does not exist; expected level 0, or its group's path")
+    source, attributes = ZarrSource(path, array), dict(array.attrs)
+    full_path = path if is_url(path) else str(Path(path).absolute())
+    for parent, inner in parents(full_path, depth=1 if is_url(path) else 3):
+        group_attributes = _group_attributes(parent)
+        multiscale = parse_multiscale(group_attributes, parent) if group_attributes else None
+        for candidate in multiscale.levels if multiscale else ():
+            if multiscale is not None and candidate.path.strip("/") == inner:
+                return _level_of_group(source, array, multiscale, candidate, group_attributes)
+    names = getattr(array.metadata, "dimension_names", None)
+    letters = "".join(names).lower() if names and all(names) else ""
+    axes = letters if len(letters) == array.ndim and set(letters) <= set("tczyx") else None
+    return OpenedArray(source, axes, None, attributes)
+
+
+def _level_of_group(
+    source: ZarrSource, array: zarr.Array, multiscale: Multiscale, level: Level, attributes: dict[str, Any]
+) -> OpenedArray:
+    return OpenedArray(source, multiscale.axes, level.grid, attributes | dict(array.attrs))
+
+
+def _group_attributes(path: str) -> dict[str, Any]:
+    try:
+        return dict(zarr.open_group(open_store(path), mode="r").attrs)
+    except OSError:  # no group there, or not ours to read
+        return {}
+
+
+def _pick_level(path: str, multiscale: Multiscale, level: int | None, spacing: Triple | None) -> int:
+    if level is not None:
+        if not 0 <= level < len(multiscale.levels):
+            raise ValueError(f"{path}: level {level} does not exist; levels are {multiscale.table()}")
+        return level
+    if spacing is None:
+        return 0
+    return nearest_spacing([candidate.grid.spacing for candidate in multiscale.levels], spacing)
+
+
+def _no_image(path: str, group: zarr.Group, attributes: dict[str, Any]) -> str:
+    content = attributes.get("ome", attributes)
+    content = content if isinstance(content, dict) else {}
+    if "plate" in content:
+        wells = [str(well.get("path")) for well in content["plate"].get("wells", [])]
+        example = f"{wells[0]}/0" if wells else "A/1/0"
+        return (
+            f"{path} is a plate of {len(wells)} wells, expected one image; name a field's image, "
+            f"such as {join(path, example)} (wells: {', '.join(wells[:_MAX_LISTED])})"
+        )
+    if "well" in content:
+        fields = [str(image.get("path")) for image in content["well"].get("images", [])]
+        return f"{path} is a well, expected one image; name one of its fields: {', '.join(fields)}"
+    images, arrays = _members(path, group)
+    found = [f"arrays {', '.join(arrays)}"] if arrays else []
+    found += [f"groups {', '.join(images)}"] if images else []
+    hint = did_you_mean("multiscales", content) if content else ""
+    return (
+        f"{path} is a zarr group without OME-Zarr image (no 'multiscales'{hint}), expected an array or an image; "
+        f"name one of the things inside: {'; '.join(found) or 'nothing is there'}"
+    )
+
+
+def _members(path: str, group: zarr.Group) -> tuple[list[str], list[str]]:
+    try:
+        members = sorted(group.members(max_depth=2))
+    except (OSError, ValueError, NotImplementedError):  # a server that cannot list
+        return [], []
+    arrays = [join(path, name) for name, node in members if isinstance(node, zarr.Array)]
+    groups = [join(path, name) for name, node in members if isinstance(node, zarr.Group)]
+    return groups[:_MAX_LISTED], arrays[:_MAX_LISTED]
