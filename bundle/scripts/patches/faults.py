@@ -1,0 +1,114 @@
+"""What is wrong with a `volumes` table, found before any patch is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..geometry import IMAGE_KEY, Kind, did_you_mean, parse_targets, stored_keys
+from ..volumes import Volume, open_volume
+from .table import MASK_KEY, OPTION_KEYS, array_keys, volume_box
+
+SPLITS = ("train", "val")
+
+
+def volume_faults(volumes: Any, targets: Mapping[str, Any], in_channels: int | None = None) -> list[str]:
+    """List every fault of a `volumes` table in words.
+
+    Arrays are opened, not read.
+
+    Args:
+        volumes: the table.
+        targets: a valid `targets` table.
+        in_channels: channels that the network takes; `None`: not checked.
+    """
+    if not isinstance(volumes, Sequence) or isinstance(volumes, str) or not volumes:
+        return [f'volumes: expected a list such as [{{"image": PATH, "<target>": PATH}}], got {volumes!r}']
+    faults: list[str] = []
+    for number, volume in enumerate(volumes):
+        if isinstance(volume, Mapping):
+            found = _key_faults(volume, targets) + _array_faults(volume, targets, in_channels)
+        else:
+            found = [f"expected a dictionary of paths, got {volume!r}"]
+        faults.extend(f"volumes[{number}]: {fault}" for fault in found)
+    rows = [volume for volume in volumes if isinstance(volume, Mapping)]
+    for name, target in parse_targets(targets).items():
+        if not any(volume.get(target.stored_key) for volume in rows):
+            carried = sorted({key for volume in rows for key in array_keys(volume) if key != IMAGE_KEY})
+            faults.append(
+                f"targets: {name}: no volume carries '{target.stored_key}'{did_you_mean(target.stored_key, carried)}; "
+                f"the volumes carry: {', '.join(carried) or 'no label'}. Add its path, remove the target, or name in "
+                "'source' the key that it is derived from"
+            )
+    return faults
+
+
+def open_images(volume: Mapping[str, Any]) -> list[Volume]:
+    """The image of a volume, which may be a list of arrays that are stacked as channels."""
+    paths = volume[IMAGE_KEY]
+    paths = list(paths) if isinstance(paths, Sequence) and not isinstance(paths, str) else [paths]
+    return [open_volume(path, spacing=volume.get("spacing")) for path in paths]
+
+
+def _key_faults(volume: Mapping[str, Any], targets: Mapping[str, Any]) -> list[str]:
+    keys = stored_keys(targets)
+    known = [IMAGE_KEY, MASK_KEY, *keys, *OPTION_KEYS]
+    faults = [
+        f"'{key}' is no target and no key of a volume{did_you_mean(key, known)}; targets read: {', '.join(keys)}; "
+        f"other keys: {', '.join([IMAGE_KEY, MASK_KEY, *OPTION_KEYS])}"
+        for key in volume
+        if key not in known
+    ]
+    if IMAGE_KEY not in volume:
+        faults.append(f"has no '{IMAGE_KEY}'; its keys: {', '.join(volume)}")
+    reference = volume.get("ref_label")
+    if reference is not None and reference not in volume:
+        faults.append(f"ref_label '{reference}' is no array of this volume{did_you_mean(reference, volume)}")
+    if volume.get("split") not in (None, *SPLITS):
+        faults.append(f"split must be one of {', '.join(SPLITS)}; got {volume['split']!r}")
+    return faults
+
+
+def _array_faults(volume: Mapping[str, Any], targets: Mapping[str, Any], in_channels: int | None) -> list[str]:
+    if IMAGE_KEY not in volume:
+        return []
+    try:
+        images = open_images(volume)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        return [f"image: {error}"]
+    grid, faults = images[0], []
+    found = sum(image.channels for image in images)
+    if in_channels is not None and found != in_channels:
+        faults.append(f"image {grid.path} has {found} channels, the network takes in_channels = {in_channels}")
+    for image in images[1:]:
+        faults += _grid_faults(image, grid, IMAGE_KEY)
+    table = parse_targets(targets)
+    for key in dict.fromkeys([*stored_keys(targets), MASK_KEY]):
+        if volume.get(key) is None:
+            continue
+        try:
+            array = open_volume(volume[key], spacing=volume.get("spacing"))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            faults.append(f"{key}: {error}")
+            continue
+        faults += _grid_faults(array, grid, key)
+        is_label = key not in table or table[key].kind is Kind.LABEL
+        channels = 1 if is_label else table[key].channels
+        if array.channels != channels:
+            why = "a label holds one class per voxel" if is_label else f"the target has channels = {channels}"
+            faults.append(f"{key}: {array.path} has {array.channels} channels, expected {channels}: {why}")
+    try:
+        volume_box(volume, grid)
+    except (ValueError, TypeError) as error:
+        faults.append(str(error))
+    return faults
+
+
+def _grid_faults(array: Volume, grid: Volume, key: str) -> list[str]:
+    if array.spatial_shape == grid.spatial_shape:
+        return []
+    fault = (
+        f"{key}: {array.path} has shape {array.spatial_shape}, the image {grid.path} has {grid.spatial_shape} (z y x); "
+        "all arrays of a volume share one grid: resample one, or pick the matching pyramid level with PATH::LEVEL"
+    )
+    return [fault]

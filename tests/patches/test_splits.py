@@ -1,0 +1,102 @@
+"""Splits: no voxel in both parts, shares near what was asked for, seeds."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scripts.patches import split_patches
+
+SIZE = [4, 6, 5]
+
+
+def patch(volume, start):
+    return {"volume": volume, "start": list(start), "size": SIZE}
+
+
+def share_a_voxel(a, b):
+    return a["volume"] == b["volume"] and all(
+        abs(p - q) < n for p, q, n in zip(a["start"], b["start"], SIZE, strict=True)
+    )
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    rows=st.lists(
+        st.tuples(st.integers(0, 1), st.integers(0, 40), st.integers(0, 40), st.integers(0, 40)),
+        min_size=8,
+        unique=True,
+    ),
+    seed=st.integers(0, 9),
+)
+def test_blocks_share_no_voxel(rows, seed):
+    patches = [patch(row[0], row[1:]) for row in rows]
+    patches += [patch(0, (100, 0, 0)), patch(1, (100, 0, 0))]  # alone, so that there is always something to part
+    train, val = split_patches(patches, [{}, {}], val_fraction=0.3, seed=seed)
+    assert not any(share_a_voxel(a, b) for a, b in itertools.product(train, val))
+    assert all(p in patches for p in [*train, *val])
+
+
+def test_touching_patches_may_be_parted():
+    patches = [patch(0, (0, 0, 0)), patch(0, (4, 0, 0))]
+    train, val = split_patches(patches, [{}], val_fraction=0.5)
+    assert len(train) == len(val) == 1
+
+
+def test_one_connected_group_is_cut_by_a_plane():
+    patches = [patch(0, (0, 0, x)) for x in range(200)]
+    train, val = split_patches(patches, [{}], val_fraction=0.25)
+    assert len(val) / len(patches) == pytest.approx(0.25, abs=0.03)
+    assert len(patches) - len(train) - len(val) == SIZE[2] - 1  # those across the plane
+    assert not any(share_a_voxel(a, b) for a, b in itertools.product(train, val))
+
+
+def test_separate_groups_stay_whole():
+    corners = [(0, 0, 100 * i) for i in range(10)]
+    patches = [patch(0, np.add(corner, (0, 0, d))) for corner in corners for d in range(3)]
+    train, val = split_patches(patches, [{}], val_fraction=0.2)
+    assert len(val) == 6
+    assert len(train) == 24
+
+
+def test_volumes_named_by_hand_go_where_they_belong():
+    patches = [patch(v, (0, 0, 10 * i)) for v in range(3) for i in range(4)]
+    volumes = [{"split": "train"}, {"split": "val"}, {"split": "train"}]
+    train, val = split_patches(patches, volumes)
+    assert {p["volume"] for p in train} == {0, 2}
+    assert {p["volume"] for p in val} == {1}
+
+
+def test_by_volume_keeps_volumes_whole():
+    patches = [patch(v, (0, 0, 10 * i)) for v in range(5) for i in range(4)]
+    train, val = split_patches(patches, [{}] * 5, method="volume", val_fraction=0.2)
+    assert len({p["volume"] for p in val}) == 1
+    assert {p["volume"] for p in train}.isdisjoint({p["volume"] for p in val})
+
+
+def test_random_takes_the_share_and_follows_the_seed():
+    patches = [patch(0, (0, 0, x)) for x in range(100)]
+    first = split_patches(patches, [{}], method="random", val_fraction=0.3, seed=1)
+    assert len(first[1]) == 30
+    assert first == split_patches(patches, [{}], method="random", val_fraction=0.3, seed=1)
+    assert first != split_patches(patches, [{}], method="random", val_fraction=0.3, seed=2)
+
+
+def test_no_validation_when_none_is_asked_for():
+    patches = [patch(0, (0, 0, x)) for x in range(10)]
+    assert split_patches(patches, [{}], val_fraction=0) == (patches, [])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "blocks"}, "method must be one of block, volume, random; got 'blocks'"),
+        ({"val_fraction": 1.0}, "val_fraction must be at least 0 and below 1; got 1.0"),
+        ({"method": "volume"}, "gives 1 for training and 0 for validation"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        split_patches([patch(0, (0, 0, 0))], [{}], **arguments)
