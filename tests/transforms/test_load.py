@@ -1,0 +1,159 @@
+"""LoadZarrPatchd: values, geometry, unknown voxels, workers."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from monai.data import DataLoader, Dataset
+
+from scripts.transforms import LoadZarrPatchd
+from scripts.volumes import NORMAL_INT8, create_ome_zarr, encode
+
+TARGETS = {
+    "sheet": {"channels": 1},
+    "depth": {"channels": 1, "kind": "scalar"},
+    "normals": {"channels": 3, "kind": "normal", "mask": "mask"},
+}
+SPACING, TRANSLATION = (3.0, 1.0, 1.5), (100.0, -5.0, 7.0)
+
+
+def store(path, data, **kwargs):
+    writer = create_ome_zarr(
+        path, data.shape, data.dtype, spacing=SPACING, translation=TRANSLATION, unit="um", chunks=(8, 8, 8), **kwargs
+    )
+    writer.write((0, 0, 0), data)
+    return str(path)
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    unit = rng.normal(size=(3, 20, 24, 18))
+    unit /= np.linalg.norm(unit, axis=0)
+    unit[:, :5] = 0
+    return {
+        "image": rng.integers(0, 60000, (1, 20, 24, 18), dtype=np.uint16),
+        "sheet": rng.integers(0, 2, (1, 20, 24, 18), dtype=np.uint8) * 255,
+        "depth": rng.normal(size=(1, 20, 24, 18)).astype(np.float32),
+        "normals": unit,
+        "mask": rng.integers(0, 2, (1, 20, 24, 18), dtype=np.uint8),
+    }
+
+
+@pytest.fixture
+def volume(tmp_path, arrays):
+    stored = {**arrays, "normals": encode(arrays["normals"], NORMAL_INT8, "int8")}
+    attributes = {"normals": NORMAL_INT8.as_attributes()}
+    return {k: store(tmp_path / f"{k}.zarr", v, attributes=attributes.get(k)) for k, v in stored.items()}
+
+
+KEYS = ["image", "sheet", "depth", "normals", "mask"]
+
+
+def test_values_and_geometry_of_a_box_inside(volume, arrays):
+    start, size = [4, 9, 2], [10, 8, 12]
+    sample = LoadZarrPatchd(KEYS, TARGETS)({**volume, "start": start, "size": size, "volume": 3})
+    box = (slice(None), *(slice(s, s + n) for s, n in zip(start, size, strict=True)))
+    assert sample["image"].dtype == torch.float32
+    assert np.array_equal(sample["image"].numpy(), arrays["image"][box].astype(np.float32))
+    assert sample["sheet"].dtype == torch.int32
+    assert np.array_equal(sample["sheet"].numpy(), arrays["sheet"][box])
+    assert np.array_equal(sample["depth"].numpy(), arrays["depth"][box])
+    assert np.abs(sample["normals"].numpy() - arrays["normals"][box]).max() <= 0.5 / 127 + 1e-6
+    for key in KEYS:
+        corner = sample[key].affine.numpy() @ [0, 0, 0, 1]
+        assert np.allclose(corner[:3], np.add(TRANSLATION, np.multiply(start, SPACING)))
+        assert np.allclose(np.diag(sample[key].affine.numpy())[:3], SPACING)
+        assert np.array_equal(sample[key].meta["reference_affine"], sample[key].affine)
+        assert np.allclose(sample[key].meta["spacing"], SPACING)
+    assert sample["image"].meta["filename_or_obj"] == volume["image"]
+    assert sample["patch"]["volume"] == 3
+    assert sample["patch"]["start"].tolist() == start
+    assert "start" not in sample
+
+
+def test_outside_the_volume_everything_is_unknown(volume, arrays, caplog):
+    start, size = [-2, 20, 0], [30, 8, 18]
+    with caplog.at_level(logging.WARNING):
+        load = LoadZarrPatchd(KEYS, TARGETS)
+        sample = load({**volume, "start": start, "size": size})
+        load({**volume, "start": start, "size": size})
+    inside = (slice(None), slice(2, 22), slice(0, 4), slice(None))
+    outside = np.ones((1, *size), bool)
+    outside[inside] = False
+    assert (sample["image"].numpy()[outside] == 0).all()
+    assert (sample["sheet"].numpy()[outside] == -1).all()
+    assert (sample["mask"].numpy()[outside] == 0).all()
+    assert np.isnan(sample["depth"].numpy()[outside]).all()
+    assert np.isnan(sample["normals"].numpy()[np.repeat(outside, 3, 0)]).all()
+    assert np.array_equal(sample["sheet"].numpy()[inside], arrays["sheet"][:, :, 20:])
+    assert np.array_equal(sample["mask"].numpy()[inside], arrays["mask"][:, :, 20:])
+    told = [r for r in caplog.records if "is smaller than the patch" in r.message and volume["image"] in r.message]
+    assert len(told) == 1
+
+
+def test_what_a_volume_lacks_is_unknown_there(volume):
+    datum = {"image": volume["image"], "start": [-2, 0, 0], "size": [8, 8, 8]}
+    sample = LoadZarrPatchd(KEYS, TARGETS)(datum)
+    assert (sample["sheet"] == -1).all()
+    assert torch.isnan(sample["depth"]).all()
+    assert sample["normals"].shape == (3, 8, 8, 8)
+    assert torch.isnan(sample["normals"]).all()
+    assert (sample["mask"][:, :2] == 0).all()  # outside the volume
+    assert (sample["mask"][:, 2:] == 1).all()
+    with pytest.raises(ValueError, match="carries no 'sheet', and no target is called so"):
+        LoadZarrPatchd(["image", "sheet"])(datum)
+
+
+def test_several_images_become_channels(volume, arrays):
+    sample = LoadZarrPatchd("image")({"image": [volume["image"], volume["depth"]], "start": [0] * 3, "size": [4] * 3})
+    assert np.array_equal(sample["image"][0].numpy(), arrays["image"][0, :4, :4, :4].astype(np.float32))
+    assert np.array_equal(sample["image"][1].numpy(), arrays["depth"][0, :4, :4, :4])
+
+
+def test_large_ids_survive(tmp_path):
+    ids = np.full((1, 8, 8, 8), 2**32 - 5, np.uint32)
+    path = store(tmp_path / "ids.zarr", ids)
+    sample = LoadZarrPatchd(["image", "ids"])({"image": path, "ids": path, "start": [0] * 3, "size": [8] * 3})
+    assert sample["ids"].dtype == torch.int64
+    assert (sample["ids"] == 2**32 - 5).all()
+
+
+def test_arrays_of_different_shape_are_refused(tmp_path, volume):
+    other = store(tmp_path / "small.zarr", np.zeros((1, 8, 8, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"'sheet'.*has shape \(8, 8, 8\), the image .* has \(20, 24, 18\)"):
+        LoadZarrPatchd(["image", "sheet"], TARGETS)({**volume, "sheet": other, "start": [0] * 3, "size": [4] * 3})
+
+
+def test_the_image_must_be_among_the_keys():
+    with pytest.raises(ValueError, match=r"keys must hold 'image'.*got \['sheet'\]"):
+        LoadZarrPatchd("sheet")
+
+
+def test_two_spawned_workers_read_what_one_process_reads(volume):
+    data = [{**volume, "start": [z, 0, 0], "size": [4, 8, 8]} for z in range(0, 16, 4)]
+    load = LoadZarrPatchd(KEYS, TARGETS)
+    expected = [load(datum) for datum in data]
+    loader = DataLoader(Dataset(data, load), batch_size=2, num_workers=2, multiprocessing_context="spawn")
+    batches = list(loader)
+    for key in KEYS:
+        together = torch.cat([batch[key] for batch in batches]).numpy()
+        assert np.array_equal(together, np.stack([sample[key].numpy() for sample in expected]), equal_nan=key != "mask")
+    assert torch.cat([batch["patch"]["start"] for batch in batches])[:, 0].tolist() == [0, 4, 8, 12]
+
+
+def test_a_corrupt_chunk_names_store_and_chunk_from_within_a_worker(tmp_path):
+    path = tmp_path / "raw.zarr"
+    array = zarr.create_array(str(path), shape=(16, 8, 8), chunks=(8, 8, 8), dtype=np.uint8)
+    array[...] = np.arange(1024).reshape(16, 8, 8) % 200
+    (path / "c" / "1" / "0" / "0").write_bytes(b"broken")
+    load = LoadZarrPatchd("image")
+    data = [{"image": str(path), "start": [z, 0, 0], "size": [8, 8, 8]} for z in (0, 8)]
+    assert load(data[0])["image"].shape == (1, 8, 8, 8)
+    with pytest.raises(OSError, match=r"raw\.zarr.*c/1/0/0"):
+        load(data[1])
+    loader = DataLoader(Dataset(data, load), num_workers=1, multiprocessing_context="spawn")
+    with pytest.raises(RuntimeError, match=r"raw\.zarr.*c/1/0/0"):  # MONAI's Dataset wraps it, the message stays
+        list(loader)
