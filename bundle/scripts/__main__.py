@@ -1,0 +1,35 @@
+"""The command line: `python -m scripts VERB`."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import fire
+
+from .workflows.convert import convert
+from .workflows.phantom import phantom
+
+VERBS: dict[str, Callable[..., Any]] = {"convert": convert, "phantom": phantom}
+
+
+def main() -> None:
+    """Run a verb; an error in what was asked for ends with one line and status 1."""
+    fire.Fire({name: _plainly(verb) for name, verb in VERBS.items()}, name="scripts")
+
+
+def _plainly(verb: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(verb)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return verb(*args, **kwargs)
+        except (ValueError, TypeError, OSError) as error:
+            sys.exit(f"error: {error}")
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""The run's numbers as a CSV file: one row per epoch."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+
+
+class History:
+    """Write loss terms and validation scores of every epoch to a CSV file.
+
+    Columns are `epoch`, `iteration`, the trainer's metrics (`train_...`) and the evaluator's (`val_...`); an epoch
+    without validation leaves the latter empty. A resumed run goes on in the same file: rows of epochs that it does
+    again are dropped.
+
+    Args:
+        path: the file.
+        evaluator: engine that validates; its metrics count for the epoch in which it ran.
+    """
+
+    def __init__(self, path: str | Path, evaluator: Engine | None = None) -> None:
+        self.path = Path(path)
+        self.evaluator = evaluator
+        self._rows: list[dict[str, str]] = []
+        self._validated = False
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.STARTED, self._start)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
+        if self.evaluator is not None:
+            self.evaluator.add_event_handler(Events.COMPLETED, self._note_validation)
+
+    def _start(self, engine: Engine) -> None:
+        self._rows = []
+        if engine.state.epoch > 0 and self.path.is_file():
+            with self.path.open(newline="") as file:
+                self._rows = [row for row in csv.DictReader(file) if int(row["epoch"]) <= engine.state.epoch]
+
+    def _note_validation(self) -> None:
+        self._validated = True
+
+    def _write(self, engine: Engine) -> None:
+        row = {"epoch": str(engine.state.epoch), "iteration": str(engine.state.iteration)}
+        row |= {name: f"{value:.6g}" for name, value in engine.state.metrics.items() if isinstance(value, float)}
+        if self._validated and self.evaluator is not None:
+            row |= {f"val_{name}": f"{value:.6g}" for name, value in self.evaluator.state.metrics.items()}
+        self._validated = False
+        self._rows.append(row)
+        columns = list(dict.fromkeys(name for row in self._rows for name in row))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(self._rows)

@@ -1,0 +1,46 @@
+"""Scores of every target as one ignite metric."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ignite.engine import Engine
+from ignite.metrics import Metric
+from monai.utils.enums import CommonKeys
+
+from ..metrics import MultiTaskMetric
+
+
+class MultiTaskScore(Metric):
+    """Key metric of training and evaluation: the weighted mean over the targets' scores, from 0 (bad) to 1.
+
+    Attached under a name, it puts that mean into `engine.state.metrics` under the name, and every single metric as
+    `<target>_<metric>` beside it (see `scripts.metrics.MultiTaskMetric`).
+
+    Args:
+        targets: the `targets` table.
+        spacing: physical size of a voxel along z, y, x, for distances.
+    """
+
+    def __init__(self, targets: Mapping[str, Any], spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
+        self._metric = MultiTaskMetric(targets, spacing=spacing)
+        super().__init__()
+
+    def reset(self) -> None:
+        self._metric.reset()
+
+    def update(self, output: tuple[Mapping[str, Any], Mapping[str, Any]]) -> None:
+        self._metric.update(*output)
+
+    def compute(self) -> dict[str, float]:
+        return self._metric.compute()
+
+    def iteration_completed(self, engine: Engine) -> None:
+        output: Any = engine.state.output
+        self.update((output[CommonKeys.PRED], output[CommonKeys.LABEL]))
+
+    def completed(self, engine: Engine, name: str) -> None:
+        values = self.compute()
+        engine.state.metrics.update({key: value for key, value in values.items() if key != "score"})
+        engine.state.metrics[name] = values["score"]

@@ -1,0 +1,99 @@
+"""From a collated batch to what network, loss and metrics take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from monai.engines import PrepareBatch
+
+from ..geometry import IMAGE_KEY, UNKNOWN_LABEL, Kind, Target, parse_targets
+
+
+class PrepareTargets(PrepareBatch):
+    """Split a batch into the image and one plain tensor per target, with everything unknown marked as such.
+
+    One-channel labels become 0 or 1: every positive value is foreground. `ignore_label`, and voxels where the target's
+    mask is 0, become unknown: -1 in labels, NaN in the other kinds.
+
+    Args:
+        targets: the `targets` table.
+    """
+
+    def __init__(self, targets: Mapping[str, Any]) -> None:
+        self.targets = parse_targets(targets)
+
+    def __call__(
+        self,
+        batchdata: Mapping[str, Any],
+        device: str | torch.device | None = None,
+        non_blocking: bool = False,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, dict[str, torch.Tensor] | None]:
+        """
+        Args:
+            batchdata: `image` B C D H W and one key per target; without any target, as at inference, no labels.
+            device: where the tensors go.
+            non_blocking: as in `torch.Tensor.to`.
+            kwargs: further arguments of `torch.Tensor.to`, for the image alone.
+
+        Returns:
+            image B C D H W and labels: 1-channel label B 1 D H W in {0, 1, -1}; label of C classes B 1 D H W with the
+            class or -1; other kinds B C D H W, NaN where unknown.
+
+        Raises:
+            ValueError: if the batch has some targets but not all, or class labels that the target does not have.
+        """
+        image = _plain(batchdata[IMAGE_KEY]).to(device=device, non_blocking=non_blocking, **kwargs)
+        present = [name for name in self.targets if name in batchdata]
+        if not present:
+            return image, None
+        missing = [name for name in self.targets if name not in batchdata]
+        if missing:
+            raise ValueError(
+                f"the batch has no {', '.join(missing)}; its keys: {', '.join(map(str, batchdata))}. A target that is "
+                "derived from another key needs the transform that makes it (see 'derive' in train.json)"
+            )
+
+        def moved(key: str) -> torch.Tensor:
+            return _plain(batchdata[key]).to(device=device, non_blocking=non_blocking)
+
+        return image, {
+            name: mark_unknown(moved(name), target, None if target.mask is None else moved(target.mask))
+            for name, target in self.targets.items()
+        }
+
+
+def mark_unknown(label: torch.Tensor, target: Target, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Bring one target to the form that losses and metrics take (see `PrepareTargets`).
+
+    Args:
+        label: B C D H W, as the transforms left it.
+        target: its row of the table.
+        mask: B 1 D H W, 0 where the target does not count.
+
+    Raises:
+        ValueError: if a label holds a class that the target does not have.
+    """
+    label = label.float()
+    if target.kind is not Kind.LABEL:
+        return label if mask is None else torch.where(mask > 0, label, torch.nan)
+    unknown = label == UNKNOWN_LABEL
+    if target.ignore_label is not None:
+        unknown = unknown | (label == target.ignore_label)
+    if mask is not None:
+        unknown = unknown | (mask <= 0)
+    if target.channels == 1:
+        label = (label > 0).float()
+    elif (highest := float(torch.where(unknown, 0, label).max())) >= target.channels:
+        raise ValueError(
+            f"target '{target.name}' has {target.channels} channels, so classes 0 to {target.channels - 1}, but its "
+            f"label holds {highest:g}; raise 'channels', or name the value in 'ignore_label'"
+        )
+    return torch.where(unknown, float(UNKNOWN_LABEL), label)
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor without meta: the network needs none, and every operation is cheaper."""
+    return tensor.as_tensor() if hasattr(tensor, "as_tensor") else tensor

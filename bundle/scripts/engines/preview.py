@@ -1,0 +1,49 @@
+"""A picture of raw data, truth and prediction at every validation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ignite.engine import Engine, Events
+from monai.utils.enums import CommonKeys
+
+from ..geometry import parse_targets
+from ..viewers import write_preview
+
+
+class Preview:
+    """Write the evaluator's first sample as `epoch_0001.png` and `epoch_0001.gif` (one frame per z slice).
+
+    Args:
+        directory: where the pictures go.
+        targets: the `targets` table.
+    """
+
+    def __init__(self, directory: str | Path, targets: Mapping[str, Any]) -> None:
+        self.directory = Path(directory)
+        self.targets = parse_targets(targets)
+        self._sample: dict[str, Any] | None = None
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_STARTED, self._forget)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._keep_first)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
+
+    def _forget(self) -> None:
+        self._sample = None
+
+    def _keep_first(self, engine: Engine) -> None:
+        if self._sample is None:
+            output: Any = engine.state.output
+            self._sample = {
+                "image": output[CommonKeys.IMAGE][0].cpu(),  # B C D H W -> C D H W
+                "labels": {name: value[0].cpu() for name, value in output[CommonKeys.LABEL].items()},
+                "predictions": {name: value[0].cpu() for name, value in output[CommonKeys.PRED].items()},
+            }
+
+    def _write(self, engine: Engine) -> None:
+        if self._sample is not None:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            write_preview(self.directory / f"epoch_{engine.state.epoch:04d}", targets=self.targets, **self._sample)

@@ -1,0 +1,90 @@
+"""Raw data, truth and prediction of one sample, side by side: a PNG of the middle slice and a GIF through z."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+
+from ..geometry import Target, activate_prediction
+from .colours import grey, target_colours, value_limits
+
+MIN_PANEL = 192
+"""Smaller slices are enlarged by a whole factor until they are about this wide."""
+
+MARGIN, TITLE_HEIGHT = 6, 22
+BACKGROUND, INK = (18, 18, 22), (235, 235, 235)
+
+
+def write_preview(
+    stem: str | Path,
+    image: torch.Tensor,
+    labels: Mapping[str, torch.Tensor],
+    predictions: Mapping[str, torch.Tensor],
+    targets: Mapping[str, Target],
+    *,
+    frames_per_second: int = 5,
+) -> tuple[Path, Path]:
+    """Write `<stem>.png` (the middle slice) and `<stem>.gif` (every slice).
+
+    The upper row shows the image and the truth of every target, the lower row the prediction under its truth.
+
+    Args:
+        stem: path without suffix.
+        image: C D H W; the first channel is shown.
+        labels: per target 1 D H W (labels) or C D H W, as `PrepareTargets` makes them.
+        predictions: per target C D H W, network output without activation.
+        targets: the parsed table.
+        frames_per_second: of the GIF.
+
+    Returns:
+        both paths.
+    """
+    frames = preview_frames(image, labels, predictions, targets)
+    stem = Path(stem)
+    png, gif = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.gif")
+    Image.fromarray(frames[len(frames) // 2]).save(png)
+    pictures = [Image.fromarray(frame).quantize(128) for frame in frames]
+    pictures[0].save(gif, save_all=True, append_images=pictures[1:], duration=1000 // frames_per_second, loop=0)
+    return png, gif
+
+
+def preview_frames(
+    image: torch.Tensor,
+    labels: Mapping[str, torch.Tensor],
+    predictions: Mapping[str, torch.Tensor],
+    targets: Mapping[str, Target],
+) -> list[np.ndarray]:
+    """One picture H W 3 uint8 per z slice; arguments as in `write_preview`."""
+    upper: list[tuple[str, np.ndarray | None]] = [("image", grey(image[0].float().numpy()))]
+    lower: list[tuple[str, np.ndarray | None]] = [("", None)]
+    for name, target in targets.items():
+        truth = labels[name].float().numpy()
+        values = activate_prediction(predictions[name].float()[None], target)[
+            0
+        ].numpy()  # C D H W -> 1 C D H W -> C D H W
+        limits = value_limits(truth, values)
+        upper.append((f"{name}: truth", target_colours(truth, target, limits)))
+        lower.append((f"{name}: prediction", target_colours(values, target, limits)))
+    return [_compose([upper, lower], z) for z in range(image.shape[1])]
+
+
+def _compose(rows: list[list[tuple[str, np.ndarray | None]]], z: int) -> np.ndarray:
+    height, width = next(panel.shape[1:3] for _, panel in rows[0] if panel is not None)
+    factor = max(1, round(MIN_PANEL / max(height, width)))
+    cell_h, cell_w = height * factor + TITLE_HEIGHT + MARGIN, max(width * factor, 150) + MARGIN
+    canvas = Image.new("RGB", (cell_w * len(rows[0]) + MARGIN, cell_h * len(rows) + MARGIN), BACKGROUND)
+    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
+    for row, panels in enumerate(rows):
+        for column, (title, panel) in enumerate(panels):
+            x, y = MARGIN + column * cell_w, MARGIN + row * cell_h
+            draw.text((x, y + 2), title, INK, font)
+            if panel is not None:
+                picture = Image.fromarray(panel[z]).resize((width * factor, height * factor), Image.Resampling.NEAREST)
+                canvas.paste(picture, (x, y + TITLE_HEIGHT))
+    depth = next(len(panel) for _, panel in rows[0] if panel is not None)
+    draw.text((MARGIN, cell_h + TITLE_HEIGHT), f"slice z = {z} of {depth}", INK, font)
+    return np.asarray(canvas)

@@ -1,0 +1,22 @@
+"""Command-line verbs, the check before a run, and what the configs need from several rooms at once."""
+
+from .check import check_inference, check_training, current_parser
+from .config_values import at_most, common_spacing, sample_keys
+from .faults import RunError, show_run_errors_plainly
+from .phantom import phantom, truth_box
+from .start import load_weights, start_training
+
+__all__ = [
+    "RunError",
+    "at_most",
+    "check_inference",
+    "check_training",
+    "common_spacing",
+    "current_parser",
+    "load_weights",
+    "phantom",
+    "sample_keys",
+    "show_run_errors_plainly",
+    "start_training",
+    "truth_box",
+]

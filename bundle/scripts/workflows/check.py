@@ -1,0 +1,169 @@
+"""The check that stands before every run: all that is wrong, at once, before anything is computed or written."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from monai.bundle import ConfigParser
+
+from ..engines import find_checkpoint
+from ..geometry import IMAGE_KEY, target_faults
+from ..losses import loss_faults
+from ..metrics import metric_faults
+from ..networks import check_patch_size
+from ..patches import volume_faults
+from ..volumes import open_volume
+from .components import component_faults
+from .faults import raise_faults, root_message
+
+
+def check_training(parser: ConfigParser | None = None) -> None:
+    """Check the training config that is being run: components, targets, volumes, network, checkpoint, patches.
+
+    Args:
+        parser: the config; `None`: that of the run in which this is called.
+
+    Raises:
+        RunError: with every fault.
+    """
+    parser = parser or current_parser()
+    faults = component_faults(parser)
+    faults += _target_faults(parser)
+    if not faults:
+        faults += _collect(
+            lambda: volume_faults(_value(parser, "volumes"), _value(parser, "targets"), _in_channels(parser))
+        )
+        faults += _network_faults(parser, _value(parser, "patch_size"), "patch_size")
+    if not faults:
+        faults += _collect(lambda: _value(parser, "split") and [])
+    raise_faults(faults, "the training")
+
+
+def check_inference(parser: ConfigParser | None = None) -> None:
+    """Check the inference config that is being run: components, targets, network, weights, input.
+
+    Args:
+        parser: the config; `None`: that of the run in which this is called.
+
+    Raises:
+        RunError: with every fault.
+    """
+    parser = parser or current_parser()
+    faults = component_faults(parser) + _target_faults(parser)
+    if not faults:
+        faults += _network_faults(parser, _value(parser, "roi_size"), "roi_size")
+        faults += _collect(lambda: _input_faults(_value(parser, "input_data"), _in_channels(parser)))
+    raise_faults(faults, "the inference")
+
+
+def current_parser() -> ConfigParser:
+    """The config that is being evaluated when this is called from within it.
+
+    A config cannot refer to itself as a whole, so its parser is looked up among the callers.
+
+    Raises:
+        RuntimeError: if no config is being evaluated.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        candidate = frame.f_locals.get("self")
+        if isinstance(candidate, ConfigParser):
+            return candidate
+        frame = frame.f_back  # type: ignore[assignment]
+    raise RuntimeError("no config is being evaluated here; give the parser")
+
+
+def state_dict_faults(network: torch.nn.Module, path: str | Path, key: str) -> list[str]:
+    """Whether the weights of a file fit a network; names the parameters that do not.
+
+    Args:
+        network: what they are for.
+        path: a bare state dictionary, or a checkpoint that holds one under `key`.
+        key: `"network"`, as training's checkpoints have it.
+    """
+    if not Path(path).is_file():
+        return [f"weights {path} do not exist"]
+    stored = read_weights(path, key)
+    wanted = network.state_dict()
+    missing = [name for name in wanted if name not in stored]
+    unknown = [name for name in stored if name not in wanted]
+    reshaped = [
+        f"{name} {tuple(stored[name].shape)} instead of {tuple(wanted[name].shape)}"
+        for name in wanted
+        if name in stored and stored[name].shape != wanted[name].shape
+    ]
+    said = [
+        f"{word} {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
+        for word, names in (("lacks", missing), ("has unknown", unknown), ("has other shapes:", reshaped))
+        if names
+    ]
+    fault = (
+        f"{path} belongs to another architecture than network_def: it {'; '.join(said)}. Give the targets, "
+        "features_per_stage, decoder ... with which it was trained (they stand in the network.json beside its "
+        "training's output)"
+    )
+    return [fault] if said else []
+
+
+def read_weights(path: str | Path, key: str = "network") -> Mapping[str, torch.Tensor]:
+    """State dictionary of a bare weights file or of a training checkpoint, on the CPU."""
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    return stored[key] if key in stored and isinstance(stored[key], Mapping) else stored
+
+
+def _value(parser: ConfigParser, key: str) -> Any:
+    return parser.get_parsed_content(key)
+
+
+def _collect(faults: Callable[[], list[str]]) -> list[str]:
+    """Faults from a function that lists them, or the message of the error that it raises."""
+    try:
+        return faults()
+    except Exception as error:  # whatever a user's own component raises is a fault of the run
+        return [root_message(error)]
+
+
+def _in_channels(parser: ConfigParser) -> int | None:
+    return _value(parser, "in_channels") if "in_channels" in parser else None
+
+
+def _target_faults(parser: ConfigParser) -> list[str]:
+    def find() -> list[str]:
+        targets = _value(parser, "targets")
+        return target_faults(targets) or loss_faults(targets) + metric_faults(targets)
+
+    return _collect(find)
+
+
+def _network_faults(parser: ConfigParser, size: Any, name: str) -> list[str]:
+    def find() -> list[str]:
+        network = _value(parser, "network_def")
+        plan = getattr(network, "plan", None)
+        if plan is not None:
+            try:
+                check_patch_size(size, plan)
+            except ValueError as error:
+                return [f"{name}: {error}"]
+        faults: list[str] = []
+        for key in ("weights", "checkpoint"):
+            if key in parser and _value(parser, key) is not None:
+                path = _value(parser, key)
+                if key == "checkpoint":
+                    path = find_checkpoint(path, _value(parser, "ckpt_dir"))
+                faults += [f"{key}: {fault}" for fault in state_dict_faults(network, path, "network")]
+        return faults
+
+    return _collect(find)
+
+
+def _input_faults(data: Sequence[Mapping[str, Any]], in_channels: int | None) -> list[str]:
+    volumes = [open_volume(datum[IMAGE_KEY]) for datum in data]
+    return [
+        f"input {volume.path} has {volume.channels} channels, the network takes in_channels = {in_channels}"
+        for volume in volumes
+        if in_channels is not None and volume.channels != in_channels
+    ]

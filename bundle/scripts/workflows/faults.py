@@ -1,0 +1,55 @@
+"""Faults of a run, found before it starts, all at once, and shown without a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+
+
+class RunError(ValueError):
+    """A run cannot start; the message lists every fault that was found."""
+
+
+def raise_faults(faults: Sequence[str], what: str) -> None:
+    """Raise `RunError` with one numbered line per fault; do nothing where there is none.
+
+    The command line then shows the message alone and ends with status 1.
+    """
+    if not faults:
+        return
+    show_run_errors_plainly()
+    lines = "\n".join(f"  {number}. {fault}" for number, fault in enumerate(faults, 1))
+    raise RunError(f"{what} cannot start, {len(faults)} {'fault' if len(faults) == 1 else 'faults'}:\n{lines}")
+
+
+def find_cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
+    """The error of the given kind among an error and what it was raised from."""
+    while error is not None and not isinstance(error, kind):
+        error = error.__cause__
+    return error
+
+
+def root_message(error: BaseException) -> str:
+    """What the first error of a chain said, without the config parser's wrapping."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return text or type(error).__name__
+
+
+def show_run_errors_plainly() -> None:
+    """Let uncaught errors that stem from a `RunError` print its message instead of a traceback."""
+    previous = sys.excepthook
+    if getattr(previous, "shows_run_errors", False):
+        return
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        cause = find_cause(error, RunError)
+        if cause is None:
+            previous(kind, error, trace)
+        else:
+            print(f"error: {cause}", file=sys.stderr)
+
+    hook.shows_run_errors = True  # type: ignore[attr-defined]
+    sys.excepthook = hook
