@@ -32,14 +32,18 @@ def check_training(parser: ConfigParser | None = None) -> None:
     """
     parser = parser or current_parser()
     faults = component_faults(parser)
-    faults += _target_faults(parser)
-    if not faults:
+    bad_targets = _target_faults(parser)
+    faults += bad_targets
+    if not bad_targets:
         faults += _collect(
             lambda: volume_faults(_value(parser, "volumes"), _value(parser, "targets"), _in_channels(parser))
         )
-        faults += _network_faults(parser, _value(parser, "patch_size"), "patch_size")
+    # the network is planned for the volumes' spacing, and patches are cut from them
     if not faults:
+        faults += _network_faults(parser, _value(parser, "patch_size"), "patch_size")
         faults += _collect(lambda: _value(parser, "split") and [])
+    if not faults:
+        faults += _collect(lambda: _value(parser, "train#trainer") and [])
     raise_faults(faults, "the training")
 
 
@@ -57,6 +61,8 @@ def check_inference(parser: ConfigParser | None = None) -> None:
     if not faults:
         faults += _network_faults(parser, _value(parser, "roi_size"), "roi_size")
         faults += _collect(lambda: _input_faults(_value(parser, "input_data"), _in_channels(parser)))
+    if not faults:
+        faults += _collect(lambda: _value(parser, "evaluator") and [])
     raise_faults(faults, "the inference")
 
 

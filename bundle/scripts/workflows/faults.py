@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from types import TracebackType
@@ -31,11 +32,15 @@ def find_cause(error: BaseException | None, kind: type[BaseException]) -> BaseEx
 
 
 def root_message(error: BaseException) -> str:
-    """What the first error of a chain said, without the config parser's wrapping."""
+    """What the first error of a chain said, and which component of a config said it."""
+    component = ""
     while error.__cause__ is not None:
+        if match := re.search(r"Failed to instantiate component '([^']+)'", str(error)):
+            component = f"{match[1]}: "
         error = error.__cause__
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return text or type(error).__name__
+    is_ours = component.startswith("scripts.")  # then the message names what it is about
+    return f"{'' if is_ours else component}{text or type(error).__name__}"
 
 
 def show_run_errors_plainly() -> None:
