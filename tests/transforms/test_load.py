@@ -103,6 +103,8 @@ def test_what_a_volume_lacks_is_unknown_there(volume):
     assert torch.isnan(sample["normals"]).all()
     assert (sample["mask"][:, :2] == 0).all()  # outside the volume
     assert (sample["mask"][:, 2:] == 1).all()
+    named = {"sheet": {"channels": 1, "mask": "seen"}}
+    assert (LoadZarrPatchd(["image", "seen"], named)(datum)["seen"][:, 2:] == 1).all()
     with pytest.raises(ValueError, match="carries no 'sheet', and no target is called so"):
         LoadZarrPatchd(["image", "sheet"])(datum)
 

@@ -3,13 +3,13 @@
 from .activation import activate_prediction
 from .targets import (
     IMAGE_KEY,
+    MASK_KEY,
     UNKNOWN_LABEL,
     Activation,
     Kind,
     Target,
     did_you_mean,
     interpolation_modes,
-    keys_of_kind,
     parse_targets,
     stored_keys,
     stored_kinds,
@@ -18,6 +18,7 @@ from .targets import (
 
 __all__ = [
     "IMAGE_KEY",
+    "MASK_KEY",
     "UNKNOWN_LABEL",
     "Activation",
     "Kind",
@@ -25,7 +26,6 @@ __all__ = [
     "activate_prediction",
     "did_you_mean",
     "interpolation_modes",
-    "keys_of_kind",
     "parse_targets",
     "stored_keys",
     "stored_kinds",

@@ -12,6 +12,7 @@ UNKNOWN_LABEL = -1
 """Value of a label voxel whose truth is unknown; every other kind marks unknown voxels with NaN."""
 
 IMAGE_KEY = "image"
+MASK_KEY = "mask"
 
 _RESERVED_KEYS = (IMAGE_KEY, "patch", "start", "size", "volume")
 
@@ -118,12 +119,6 @@ def parse_targets(targets: Mapping[str, Any]) -> dict[str, Target]:
     return {name: row if isinstance(row, Target) else _parse_row(name, row) for name, row in targets.items()}
 
 
-def keys_of_kind(targets: Mapping[str, Any], *kinds: str) -> list[str]:
-    """Names of the targets of the given kinds, in order: `keys_of_kind(targets, "normal", "vector")`."""
-    wanted = {Kind(kind) for kind in kinds}
-    return [name for name, target in parse_targets(targets).items() if target.kind in wanted]
-
-
 def stored_keys(targets: Mapping[str, Any]) -> list[str]:
     """Keys that the volumes carry for these targets: each target's source and mask, once, in order."""
     keys: dict[str, None] = {}
@@ -149,7 +144,7 @@ def interpolation_modes(keys: Sequence[str], targets: Mapping[str, Any]) -> list
 
 def _parse_row(name: str, row: Mapping[str, Any]) -> Target:
     values: dict[str, Any] = dict(row)
-    values["kind"] = Kind(values.get("kind", Kind.LABEL))
+    values["kind"] = Kind(values.get("kind") or Kind.LABEL)
     values["activation"] = Activation(values.get("activation") or Activation.NONE)
     if isinstance(values.get("metric"), str):
         values["metric"] = (values["metric"],)
@@ -189,6 +184,9 @@ def _option_faults(name: Any, row: Any) -> list[str]:
         faults.append(f"'ignore_label' must be a whole number or null, got {row['ignore_label']!r}")
     if row.get("deep_supervision") not in (None, True, False):
         faults.append(f"'deep_supervision' must be true, false or null, got {row['deep_supervision']!r}")
+    metric = row.get("metric")
+    if metric is not None and not isinstance(metric, str) and not _is_list_of_names(metric):
+        faults.append(f"'metric' must be a name or a list of names, got {metric!r}")
     for key in ("mask", "source"):
         if row.get(key) is not None and not isinstance(row[key], str):
             faults.append(f"'{key}' must be the name of a key, got {row[key]!r}")
@@ -197,7 +195,7 @@ def _option_faults(name: Any, row: Any) -> list[str]:
 
 def _combination_faults(row: Mapping[str, Any]) -> list[str]:
     """Faults between options that are valid each by itself."""
-    kind, channels = Kind(row.get("kind", Kind.LABEL)), row["channels"]
+    kind, channels = Kind(row.get("kind") or Kind.LABEL), row["channels"]
     faults = []
     if kind is Kind.NORMAL and channels not in (2, 3):
         faults.append(f"a normal has 3 channels (z, y, x), or 2 in 2D; got channels = {channels}")
@@ -210,7 +208,12 @@ def _combination_faults(row: Mapping[str, Any]) -> list[str]:
     for key, default in (("label_smoothing", 0.0), ("ignore_label", None)):
         if row.get(key, default) != default and kind is not Kind.LABEL:
             faults.append(f"'{key}' belongs to kind 'label', not '{kind}'")
-    if row.get("activation") == Activation.SOFTMAX and channels == 1:
+    activation = row.get("activation") or Activation.NONE
+    if kind is Kind.NORMAL and activation != Activation.NONE:
+        faults.append(
+            f"'activation' has no effect on kind 'normal', whose prediction gets unit length; got {activation!r}"
+        )
+    if activation == Activation.SOFTMAX and channels == 1:
         faults.append("softmax over one channel is always 1; use 'sigmoid', or give the background its own channel")
     return faults
 
@@ -220,6 +223,10 @@ def _choice_faults(row: Mapping[str, Any], key: str, choices: list[str], default
     if value is None or value in choices:
         return []
     return [f"'{key}' must be one of {', '.join(choices)}; got {value!r}{did_you_mean(value, choices)}"]
+
+
+def _is_list_of_names(value: Any) -> bool:
+    return isinstance(value, Sequence) and len(value) > 0 and all(isinstance(name, str) for name in value)
 
 
 def _is_int(value: Any) -> bool:

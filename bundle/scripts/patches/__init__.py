@@ -3,10 +3,9 @@
 from .faults import open_images, volume_faults
 from .search import find_patches
 from .splits import split_patches
-from .table import MASK_KEY, OPTION_KEYS, array_keys, make_datalist, reference_key, volume_box
+from .table import OPTION_KEYS, array_keys, make_datalist, reference_key, volume_box
 
 __all__ = [
-    "MASK_KEY",
     "OPTION_KEYS",
     "array_keys",
     "find_patches",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..geometry import IMAGE_KEY, Kind, did_you_mean, parse_targets, stored_keys
+from ..geometry import IMAGE_KEY, MASK_KEY, Kind, did_you_mean, parse_targets, stored_keys
 from ..volumes import Volume, open_volume
-from .table import MASK_KEY, OPTION_KEYS, array_keys, volume_box
+from .table import OPTION_KEYS, array_keys, volume_box
 
 SPLITS = ("train", "val")
 
@@ -53,29 +53,43 @@ def open_images(volume: Mapping[str, Any]) -> list[Volume]:
 def _key_faults(volume: Mapping[str, Any], targets: Mapping[str, Any]) -> list[str]:
     keys = stored_keys(targets)
     known = [IMAGE_KEY, MASK_KEY, *keys, *OPTION_KEYS]
-    faults = [
-        f"'{key}' is no target and no key of a volume{did_you_mean(key, known)}; targets read: {', '.join(keys)}; "
-        f"other keys: {', '.join([IMAGE_KEY, MASK_KEY, *OPTION_KEYS])}"
-        for key in volume
-        if key not in known
-    ]
-    if IMAGE_KEY not in volume:
-        faults.append(f"has no '{IMAGE_KEY}'; its keys: {', '.join(volume)}")
+    table = parse_targets(targets)
+    faults = []
+    for key in volume:
+        if key in known:
+            continue
+        if key in table:
+            what = f"'{key}' is a target that is derived from '{table[key].source}', so that no volume carries it"
+        else:
+            what = f"'{key}' is no target and no key of a volume{did_you_mean(key, known)}"
+        faults.append(
+            f"{what}; targets read: {', '.join(keys)}; other keys: {', '.join([IMAGE_KEY, MASK_KEY, *OPTION_KEYS])}"
+        )
+    arrays = array_keys(volume)
+    if MASK_KEY in arrays and MASK_KEY not in keys:
+        faults.append(f'\'{MASK_KEY}\' has no effect: no target says "mask": "{MASK_KEY}"; name it there, or remove it')
+    if IMAGE_KEY not in arrays:
+        faults.append(f"has no '{IMAGE_KEY}'; its keys: {', '.join(map(str, volume)) or 'none'}")
     reference = volume.get("ref_label")
-    if reference is not None and reference not in volume:
-        faults.append(f"ref_label '{reference}' is no array of this volume{did_you_mean(reference, volume)}")
+    if reference is not None and reference not in arrays:
+        faults.append(
+            f"ref_label '{reference}' is no array of this volume{did_you_mean(reference, arrays)}; its arrays: "
+            f"{', '.join(arrays)}"
+        )
     if volume.get("split") not in (None, *SPLITS):
         faults.append(f"split must be one of {', '.join(SPLITS)}; got {volume['split']!r}")
     return faults
 
 
 def _array_faults(volume: Mapping[str, Any], targets: Mapping[str, Any], in_channels: int | None) -> list[str]:
-    if IMAGE_KEY not in volume:
+    if volume.get(IMAGE_KEY) is None:
         return []
     try:
         images = open_images(volume)
     except (OSError, ValueError, TypeError, KeyError) as error:
         return [f"image: {error}"]
+    if not images:
+        return ["image: expected a path, or a list of paths that are stacked as channels; got an empty list"]
     grid, faults = images[0], []
     found = sum(image.channels for image in images)
     if in_channels is not None and found != in_channels:
@@ -83,7 +97,7 @@ def _array_faults(volume: Mapping[str, Any], targets: Mapping[str, Any], in_chan
     for image in images[1:]:
         faults += _grid_faults(image, grid, IMAGE_KEY)
     table = parse_targets(targets)
-    for key in dict.fromkeys([*stored_keys(targets), MASK_KEY]):
+    for key in stored_keys(targets):
         if volume.get(key) is None:
             continue
         try:

@@ -12,12 +12,10 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from ..geometry import IMAGE_KEY, UNKNOWN_LABEL, Kind, parse_targets, stored_kinds
+from ..geometry import IMAGE_KEY, MASK_KEY, UNKNOWN_LABEL, Kind, parse_targets, stored_kinds
 from ..volumes import Volume, open_volume
 
 logger = logging.getLogger(__name__)
-
-MASK_KEY = "mask"
 
 
 class LoadZarrPatchd(MapTransform):
@@ -26,7 +24,7 @@ class LoadZarrPatchd(MapTransform):
     Images become float32 C D H W, labels and masks integers 1 D H W, other kinds float32 C D H W in real units (decoded
     as the store's attributes say). Where the box reaches outside the volume, images are 0, masks 0, labels -1
     and other kinds NaN: unknown, so that no loss counts there. A key that this volume does not carry is unknown
-    everywhere; a missing mask is 1 inside the volume.
+    everywhere; a missing mask (`mask`, or a key that a target names as its mask) is 1 inside the volume.
 
     The affine of each tensor maps array index (z, y, x) to physical position; its meta carries `reference_affine` (the
     affine before any spatial transform), `start`, `size`, `spacing` and `filename_or_obj`. The sample gets `patch`, a
@@ -48,7 +46,9 @@ class LoadZarrPatchd(MapTransform):
         if IMAGE_KEY not in self.keys:
             raise ValueError(f"keys must hold '{IMAGE_KEY}', whose grid the others share; got {list(self.keys)}")
         self.kinds = stored_kinds(targets) if targets else {}
-        self.channels = {row.stored_key: row.channels for row in parse_targets(targets).values()} if targets else {}
+        rows = parse_targets(targets).values() if targets else ()
+        self.channels = {row.stored_key: row.channels for row in rows}
+        self.masks = {MASK_KEY, *(row.mask for row in rows if row.mask is not None)}
         self._volumes: dict[tuple[str, Any], Volume] = {}
         self._reported: set[str] = set()
 
@@ -61,9 +61,7 @@ class LoadZarrPatchd(MapTransform):
         start, size = ([int(n) for n in sample.pop(key)] for key in ("start", "size"))
         spacing = sample.pop("spacing", None)
         paths = sample[IMAGE_KEY]
-        images = [
-            self._open(path, spacing) for path in ([paths] if isinstance(paths, str) or not _is_list(paths) else paths)
-        ]
+        images = [self._open(path, spacing) for path in (paths if _is_list(paths) else [paths])]
         grid = images[0]
         self._report_padding(grid, start, size)
         for key in self.keys:
@@ -74,7 +72,7 @@ class LoadZarrPatchd(MapTransform):
                 array = self._unknown(str(key), grid, start, size)
             else:
                 volume = self._checked(self._open(sample[key], spacing), grid, key)
-                array = self._read(volume, self._kind(str(key), volume), start, size, 0 if key == MASK_KEY else None)
+                array = self._read(volume, self._kind(str(key), volume), start, size, 0 if key in self.masks else None)
             sample[key] = _meta_tensor(array, grid, start, size, str(sample.get(key) or grid.path))
         sample["patch"] = {
             "volume": int(sample.pop("volume", 0)),
@@ -121,7 +119,7 @@ class LoadZarrPatchd(MapTransform):
         return array
 
     def _unknown(self, key: str, grid: Volume, start: Sequence[int], size: Sequence[int]) -> np.ndarray:
-        if key == MASK_KEY:
+        if key in self.masks:
             mask = np.zeros((1, *size), np.int32)
             mask[:, *(slice(lo, n - hi) for n, (lo, hi) in zip(size, grid.padding(start, size), strict=True))] = 1
             return mask
