@@ -1,5 +1,6 @@
 """What ignite engines need to train many targets at once: batches, scores, logs, pictures."""
 
+from .best_model import BestModel
 from .checkpoints import find_checkpoint
 from .first_batch import FirstBatch
 from .history import History
@@ -12,6 +13,7 @@ from .progress import Progress
 from .scores_file import ScoresFile
 
 __all__ = [
+    "BestModel",
     "FirstBatch",
     "History",
     "LossTerms",

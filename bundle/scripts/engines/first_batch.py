@@ -12,12 +12,23 @@ logger = logging.getLogger(__name__)
 
 
 class FirstBatch:
-    """Log shape, dtype, minimum and maximum of every key of the first batch."""
+    """Log shape, dtype, minimum and maximum of every key of the first batch of a run, whether new or resumed."""
+
+    def __init__(self) -> None:
+        self._is_said = False
 
     def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.GET_BATCH_COMPLETED(once=1), self)
+        engine.add_event_handler(Events.STARTED, self._start)
+        # not with `once=1`, which counts iterations: a batch comes before its iteration, and a resumed run has others
+        engine.add_event_handler(Events.GET_BATCH_COMPLETED, self._say)
 
-    def __call__(self, engine: Engine) -> None:
+    def _start(self) -> None:
+        self._is_said = False
+
+    def _say(self, engine: Engine) -> None:
+        if self._is_said:
+            return
+        self._is_said = True
         batch: Any = engine.state.batch
         lines = [describe(key, value) for key, value in batch.items() if isinstance(value, torch.Tensor)]
         logger.info("first batch:\n%s", "\n".join(lines))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,12 +13,17 @@ from monai.utils.enums import CommonKeys
 
 from ..metrics import MultiTaskMetric
 
+logger = logging.getLogger(__name__)
+
 
 class MultiTaskScore(Metric):
     """Key metric of training and evaluation: the weighted mean over the targets' scores, from 0 (bad) to 1.
 
     Attached under a name, it puts that mean into `engine.state.metrics` under the name, and every single metric as
     `<target>_<metric>` beside it (see `scripts.metrics.MultiTaskMetric`).
+
+    Where nothing was known, the mean is NaN and 0 takes its place: no later score is greater than NaN, so that the best
+    model would never be replaced.
 
     Args:
         targets: the `targets` table.
@@ -43,4 +50,8 @@ class MultiTaskScore(Metric):
     def completed(self, engine: Engine, name: str) -> None:
         values = self.compute()
         engine.state.metrics.update({key: value for key, value in values.items() if key != "score"})
-        engine.state.metrics[name] = values["score"]
+        score = values["score"]
+        if math.isnan(score):
+            logger.warning("%s: no target could be scored, it counts as 0; was any truth known in these data?", name)
+            score = 0.0
+        engine.state.metrics[name] = score

@@ -43,13 +43,15 @@ class PrepareTargets(PrepareBatch):
             class or -1; other kinds B C D H W, NaN where unknown.
 
         Raises:
-            ValueError: if the batch has some targets but not all, or class labels that the target does not have.
+            ValueError: if the batch has some targets but not all, lacks a mask that a target names, or holds class
+                labels that the target does not have.
         """
         image = _plain(batchdata[IMAGE_KEY]).to(device=device, non_blocking=non_blocking, **kwargs)
         present = [name for name in self.targets if name in batchdata]
         if not present:
             return image, None
-        missing = [name for name in self.targets if name not in batchdata]
+        masks = [target.mask for target in self.targets.values() if target.mask is not None]
+        missing = [key for key in dict.fromkeys([*self.targets, *masks]) if key not in batchdata]
         if missing:
             raise ValueError(
                 f"the batch has no {', '.join(missing)}; its keys: {', '.join(map(str, batchdata))}. A target that is "
@@ -79,7 +81,7 @@ def mark_unknown(label: torch.Tensor, target: Target, mask: torch.Tensor | None 
     label = label.float()
     if target.kind is not Kind.LABEL:
         return label if mask is None else torch.where(mask > 0, label, torch.nan)
-    unknown = label == UNKNOWN_LABEL
+    unknown = ~(label >= 0)  # true for NaN, too
     if target.ignore_label is not None:
         unknown = unknown | (label == target.ignore_label)
     if mask is not None:

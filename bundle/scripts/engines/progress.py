@@ -51,9 +51,9 @@ class Progress:
             rate = (self._last - self._started) / max(done, 1)
             remaining = rate * ((engine.state.epoch_length or done) - done)
             logger.info(
-                "%s %s/%s: %d/%s, %.2f s each, %.0f s left, %s",
+                "%s %s/%s: %d/%s, %.2f s each, %.0f s left%s",
                 *(self.name, engine.state.epoch, engine.state.max_epochs),
-                *(done, engine.state.epoch_length, rate, remaining, loss),
+                *(done, engine.state.epoch_length, rate, remaining, f", {loss}" if loss else ""),
             )
 
     def _finish(self, engine: Engine) -> None:

@@ -14,6 +14,7 @@ from monai.engines import Trainer
 from monai.handlers import CheckpointLoader, CheckpointSaver
 
 from .check import current_parser, read_weights
+from .faults import raise_faults
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,9 @@ def start_training(
 ) -> None:
     """Say what will be trained, write the overlay that inference needs, and go on from a checkpoint where one is given.
 
+    Raises:
+        RunError: if the checkpoint has no epoch left to do.
+
     Args:
         network: what is trained.
         trainer: the engine.
@@ -66,11 +70,30 @@ def start_training(
     output_dir = Path(output_dir)
     output_dir.mkdir(parents=True, exist_ok=True)
     settings = {key: parser.get_parsed_content(key) for key in SETTINGS if key in parser}
+    settings["targets"] = _without_components(settings["targets"])
     (output_dir / NETWORK_FILE).write_text(json.dumps(settings, indent=4) + "\n")
     last_saver.attach(trainer)
     if resume is not None:
-        resume(trainer)
-        logger.info("going on after epoch %d", trainer.state.epoch)
+        _go_on(trainer, resume)
+
+
+def _go_on(trainer: Trainer, resume: CheckpointLoader) -> None:
+    resume(trainer)
+    epoch, last = trainer.state.epoch, trainer.state.max_epochs
+    if last is not None and epoch >= last:
+        fault = (
+            f"checkpoint {resume.load_path} is of epoch {epoch}, and max_epochs is {last}: raise max_epochs to go on"
+        )
+        raise_faults([fault], "the training")
+    logger.info("going on after epoch %d of %s", epoch, last)
+
+
+def _without_components(targets: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The table without losses that are objects: they train, they do not build the network."""
+    return {
+        name: {key: value for key, value in row.items() if key != "loss" or isinstance(value, str)}
+        for name, row in targets.items()
+    }
 
 
 def describe_run(parser: ConfigParser, network: torch.nn.Module) -> str:

@@ -1,0 +1,51 @@
+"""The best weights so far, and what "best" means after a resume."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from ignite.engine import Engine, Events
+
+logger = logging.getLogger(__name__)
+
+
+class BestModel:
+    """Write the bare weights whenever the evaluator's key metric is better than ever before.
+
+    MONAI's `CheckpointSaver` does the same, but forgets the best score when a run is resumed, and then replaces the best
+    model by whatever comes first. This one has a state that the run's checkpoint carries.
+
+    Args:
+        network: whose weights are written.
+        path: the file; it is replaced as a whole, never half-written.
+    """
+
+    def __init__(self, network: torch.nn.Module, path: str | Path) -> None:
+        self.network = network
+        self.path = Path(path)
+        self.score = float("-inf")
+
+    def attach(self, engine: Engine) -> None:
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self)
+
+    def __call__(self, engine: Engine) -> None:
+        name = engine.state.key_metric_name  # type: ignore[attr-defined]
+        score = float(engine.state.metrics[name])
+        if score <= self.score:
+            return
+        self.score = score
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(f"{self.path.name}.partial")
+        torch.save(self.network.state_dict(), partial)
+        partial.replace(self.path)
+        logger.info("best %s so far, %.4f: %s", name, score, self.path)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"score": self.score}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.score = float(state["score"])

@@ -1,0 +1,57 @@
+"""Which sample is drawn, and when."""
+
+import numpy as np
+import torch
+from ignite.engine import Engine
+from PIL import Image
+
+from scripts.engines import Preview
+from scripts.geometry import parse_targets
+from scripts.viewers import preview_frames
+
+TARGETS = {"sheet": {"channels": 1}, "normals": {"channels": 3, "kind": "normal"}}
+DEPTH = 5
+
+
+def output(seed):
+    """An evaluator's output for a batch of two samples, B C D H W."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def random(channels):
+        return torch.randn(2, channels, DEPTH, 8, 8, generator=generator)
+
+    return {
+        "image": random(1),
+        "label": {"sheet": (random(1) > 0).float(), "normals": random(3)},
+        "pred": {"sheet": random(1), "normals": random(3)},
+    }
+
+
+def expected_slice(data, sample, z):
+    """The picture of one slice of one sample, drawn directly."""
+    frames = preview_frames(
+        data["image"][sample],
+        {name: value[sample] for name, value in data["label"].items()},
+        {name: value[sample] for name, value in data["pred"].items()},
+        parse_targets(TARGETS),
+    )
+    return frames[z]
+
+
+def png(path):
+    return np.asarray(Image.open(path))
+
+
+def test_the_first_sample_of_every_epoch(tmp_path):
+    outputs = iter([output(1), output(2), output(3), output(4)])
+    engine = Engine(lambda engine, item: next(outputs))
+    Preview(tmp_path / "previews", TARGETS).attach(engine)
+    engine.run([0, 1], max_epochs=2)
+    files = sorted(path.name for path in (tmp_path / "previews").iterdir())
+    assert files == ["epoch_0001.gif", "epoch_0001.png", "epoch_0002.gif", "epoch_0002.png"]
+    first, second = (png(tmp_path / "previews" / f"epoch_000{n}.png") for n in (1, 2))
+    np.testing.assert_array_equal(first, expected_slice(output(1), 0, DEPTH // 2))
+    np.testing.assert_array_equal(second, expected_slice(output(3), 0, DEPTH // 2))
+    assert (first != expected_slice(output(1), 1, DEPTH // 2)).any()
+    with Image.open(tmp_path / "previews" / "epoch_0001.gif") as gif:
+        assert gif.n_frames == DEPTH
