@@ -30,16 +30,14 @@ class Journal:
         self.path = Path(path)
         self.finished: set[tuple[int, ...]] = set()
         self.is_complete = False
-        if self.path.exists():
-            self._read(as_json(header))
-        else:
+        *whole, torn = self.path.read_text().split("\n") if self.path.exists() else [""]
+        if whole:
+            self._read(as_json(header), whole, torn)
+        else:  # new, or killed before its first line was whole
             self.path.write_text(json.dumps(header) + "\n")
 
-    def _read(self, header: Any) -> None:
-        lines = self.path.read_text().split("\n")
-        whole, torn = lines[:-1], lines[-1]
-        stored = json.loads(whole[0]) if whole else {}
-        if differences := header_differences(stored, header):
+    def _read(self, header: Any, whole: Sequence[str], torn: str) -> None:
+        if differences := header_differences(json.loads(whole[0]), header):
             raise ValueError(
                 f"{self.path.parent} holds a run with other settings: {'; '.join(differences)}. Give the same settings "
                 "to go on with it, another output, or overwrite = true to start anew"

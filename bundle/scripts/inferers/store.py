@@ -58,10 +58,11 @@ class PredictionStore:
             )
         if path.exists() and not resume:
             raise FileExistsError(f"{path} exists; give resume = true, overwrite = true, or another output")
-        if not path.exists():
-            zarr.create_group(str(path), attributes={"polytome": {"input": volume.path}})
         goes_on = journal_path.exists()
+        # the journal comes first: a run killed before anything else stands here is still known as this bundle's
+        path.mkdir(parents=True, exist_ok=True)
         self.journal = Journal(journal_path, header)
+        zarr.open_group(str(path), mode="a", attributes={"polytome": {"input": volume.path}})
         self._writers: dict[str, OmeZarrWriter] = {
             name: create_ome_zarr(
                 path / name,
