@@ -28,10 +28,10 @@ def phantom(
 ) -> dict[str, str]:
     """Write a CT-like volume of a rolled sheet, labelled in a few blocks only.
 
-    The roll's windings are wavy, touch in places, fold over and have a gap; the image has noise, texture and a drift of
-    intensity. Labels (`sheet` 0/1, `normals` int8 components z, y, x, pointing away from the roll's axis) exist in
-    `n_blocks` blocks of the first 60 % of the slices. The last 25 % are never labelled: for them `truth_sheet` and
-    `truth_normals` hold what is right, to score predictions with.
+    The roll's windings are wavy, touch in places, fold over and have a gap; the inner ply of the sheet is denser than
+    the outer one; the image has noise, texture and a drift of intensity. Labels (`sheet` 0/1, `normals` int8 components
+    z, y, x, pointing away from the roll's axis) exist in `n_blocks` blocks of the first 60 % of the slices. The last
+    25 % are never labelled: for them `truth_sheet` and `truth_normals` hold what is right, to score predictions with.
 
     Args:
         output: the zarr group to make; arrays are 8 um per voxel.
@@ -106,7 +106,9 @@ def _scan(
     soft = 1 / (1 + np.exp(np.clip((np.abs(distance) - thickness / 2) / 0.6, -30, 30)))
     density = np.where(sheet | (np.abs(distance) > thickness / 2), soft, 0) * _near(sheet)
     texture = gaussian_filter(rng.normal(size=sheet.shape), 1.5) * 1.2  # fibres and pores
-    signal = 60 + density * (75 + 60 * np.clip(texture, -1, 1))
+    # two plies, as papyrus has: the inner one is denser. This is what tells which way is out
+    ply = 1 - 0.25 * np.tanh(distance)
+    signal = 60 + density * (75 * ply + 50 * np.clip(texture, -1, 1))
     signal = gaussian_filter(signal * drift, 0.7)
     return np.clip(signal + rng.normal(0, 14, sheet.shape), 0, 255).astype(np.uint8)
 
