@@ -10,9 +10,10 @@ from typing import Any
 import fire
 
 from .workflows.convert import convert
+from .workflows.demo import demo
 from .workflows.phantom import phantom
 
-VERBS: dict[str, Callable[..., Any]] = {"convert": convert, "phantom": phantom}
+VERBS: dict[str, Callable[..., Any]] = {"convert": convert, "demo": demo, "phantom": phantom}
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ logger = logging.getLogger(__name__)
 class BestModel:
     """Write the bare weights whenever the evaluator's key metric is better than ever before.
 
-    MONAI's `CheckpointSaver` does the same, but forgets the best score when a run is resumed, and then replaces the best
-    model by whatever comes first. This one has a state that the run's checkpoint carries.
+    MONAI's `CheckpointSaver` does the same, but forgets the best score when a run is resumed, and then replaces the
+    best model by whatever comes first. This one has a state that the run's checkpoint carries.
 
     Args:
         network: whose weights are written.

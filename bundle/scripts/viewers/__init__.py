@@ -1,6 +1,18 @@
 """What a person sees: previews of samples, colours of values, the report page."""
 
-from .colours import grey, target_colours, value_limits
+from .colours import UNKNOWN_COLOUR, grey, overlay, target_colours, value_limits
 from .preview import preview_frames, write_preview
+from .report import PictureSection, Score, write_report
 
-__all__ = ["grey", "preview_frames", "target_colours", "value_limits", "write_preview"]
+__all__ = [
+    "UNKNOWN_COLOUR",
+    "PictureSection",
+    "Score",
+    "grey",
+    "overlay",
+    "preview_frames",
+    "target_colours",
+    "value_limits",
+    "write_preview",
+    "write_report",
+]

@@ -36,8 +36,9 @@ def value_limits(*arrays: np.ndarray) -> tuple[float, float]:
 def target_colours(values: np.ndarray, target: Target, limits: tuple[float, float] | None = None) -> np.ndarray:
     """Colours of a label or an activated prediction.
 
-    Probabilities are grey from black to white, classes have a colour each, scalars go through viridis, normals
-    and vectors show |z|, |y|, |x| as red, green, blue (a sheet seen from either side has one colour).
+    Probabilities are grey from black to white, classes have a colour each, scalars (the first channel) and heatmaps
+    of points (the highest of them) go through viridis, normals and vectors show |z|, |y|, |x| as red, green, blue (a
+    sheet seen from either side has one colour).
 
     Args:
         values: C D H W; labels have one channel with -1 where unknown, other kinds NaN.
@@ -58,14 +59,31 @@ def target_colours(values: np.ndarray, target: Target, limits: tuple[float, floa
         unknown = classes < 0
     elif target.kind.is_directional:
         length = 1.0 if target.kind is Kind.NORMAL else max(np.abs(limits or value_limits(values)))
-        parts = np.clip(np.abs(np.moveaxis(values, 0, -1)) / length, 0, 1)  # C D H W -> D H W C
-        if parts.shape[-1] == 2:  # y, x: no red
-            parts = np.concatenate([np.zeros_like(parts[..., :1]), parts], axis=-1)
-        colours = (np.nan_to_num(parts) * 255).astype(np.uint8)
-        unknown = ~np.isfinite(values).all(axis=0) | ~values.any(axis=0)
+        parts = np.clip(np.abs(np.moveaxis(values[-3:], 0, -1)) / length, 0, 1)  # C D H W -> D H W C
+        missing = ((0, 0),) * (parts.ndim - 1) + ((3 - parts.shape[-1], 0),)  # 2D: y, x without z
+        colours = (np.nan_to_num(np.pad(parts, missing)) * 255).astype(np.uint8)
+        unknown = ~np.isfinite(values).all(axis=0)
+        if target.kind is Kind.NORMAL:
+            unknown |= ~values.any(axis=0)
     else:
         low, high = limits or value_limits(values)
-        scaled = np.clip((values[0] - low) / (high - low), 0, 1)
+        shown = values.max(axis=0) if target.kind is Kind.POINTS else values[0]
+        scaled = np.clip((shown - low) / (high - low), 0, 1)
         colours = (colormaps["viridis"](np.nan_to_num(scaled))[..., :3] * 255).astype(np.uint8)
-        unknown = ~np.isfinite(values[0])
+        unknown = ~np.isfinite(shown)
     return np.where(unknown[..., None], np.array(UNKNOWN_COLOUR, np.uint8), colours)
+
+
+def overlay(background: np.ndarray, share: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    """Lay a colour over a picture.
+
+    Args:
+        background: ... 3 uint8.
+        share: how much of the colour, from 0 to 1, where the picture would otherwise be; a mask or a probability.
+        colour: red, green, blue.
+
+    Returns:
+        ... 3 uint8.
+    """
+    strength = 0.6 * np.clip(share, 0, 1)[..., None]  # the picture stays visible below
+    return np.rint(background * (1 - strength) + np.array(colour) * strength).astype(np.uint8)

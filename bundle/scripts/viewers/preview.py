@@ -63,9 +63,8 @@ def preview_frames(
     lower: list[tuple[str, np.ndarray | None]] = [("", None)]
     for name, target in targets.items():
         truth = labels[name].float().numpy()
-        values = activate_prediction(predictions[name].float()[None], target)[
-            0
-        ].numpy()  # C D H W -> 1 C D H W -> C D H W
+        batch = predictions[name].float()[None]  # C D H W -> B C D H W
+        values = activate_prediction(batch, target)[0].numpy()  # B C D H W -> C D H W
         limits = value_limits(truth, values)
         upper.append((f"{name}: truth", target_colours(truth, target, limits)))
         lower.append((f"{name}: prediction", target_colours(values, target, limits)))
@@ -73,11 +72,13 @@ def preview_frames(
 
 
 def _compose(rows: list[list[tuple[str, np.ndarray | None]]], z: int) -> np.ndarray:
-    height, width = next(panel.shape[1:3] for _, panel in rows[0] if panel is not None)
+    depth, height, width = next(panel.shape[:3] for _, panel in rows[0] if panel is not None)
     factor = max(1, round(MIN_PANEL / max(height, width)))
-    cell_h, cell_w = height * factor + TITLE_HEIGHT + MARGIN, max(width * factor, 150) + MARGIN
+    font = ImageFont.load_default(13)
+    longest = max(font.getlength(title) for panels in rows for title, _ in panels)
+    cell_h, cell_w = height * factor + TITLE_HEIGHT + MARGIN, max(width * factor, int(longest) + 1) + MARGIN
     canvas = Image.new("RGB", (cell_w * len(rows[0]) + MARGIN, cell_h * len(rows) + MARGIN), BACKGROUND)
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(13)
+    draw = ImageDraw.Draw(canvas)
     for row, panels in enumerate(rows):
         for column, (title, panel) in enumerate(panels):
             x, y = MARGIN + column * cell_w, MARGIN + row * cell_h
@@ -85,6 +86,5 @@ def _compose(rows: list[list[tuple[str, np.ndarray | None]]], z: int) -> np.ndar
             if panel is not None:
                 picture = Image.fromarray(panel[z]).resize((width * factor, height * factor), Image.Resampling.NEAREST)
                 canvas.paste(picture, (x, y + TITLE_HEIGHT))
-    depth = next(len(panel) for _, panel in rows[0] if panel is not None)
-    draw.text((MARGIN, cell_h + TITLE_HEIGHT), f"slice z = {z} of {depth}", INK, font)
+    draw.text((MARGIN, MARGIN + cell_h + 2), f"slice z = {z} of {depth}", INK, font)
     return np.asarray(canvas)

@@ -18,7 +18,7 @@ from ..networks import check_patch_size
 from ..patches import volume_faults
 from ..volumes import open_volume
 from .components import component_faults
-from .faults import raise_faults, root_message
+from .faults import raise_faults, root_message, show_run_errors_plainly
 
 
 def check_training(parser: ConfigParser | None = None) -> None:
@@ -31,6 +31,7 @@ def check_training(parser: ConfigParser | None = None) -> None:
         RunError: with every fault.
     """
     parser = parser or current_parser()
+    show_run_errors_plainly()
     faults = component_faults(parser)
     bad_targets = _target_faults(parser)
     faults += bad_targets
@@ -57,6 +58,7 @@ def check_inference(parser: ConfigParser | None = None) -> None:
         RunError: with every fault.
     """
     parser = parser or current_parser()
+    show_run_errors_plainly()
     faults = component_faults(parser) + _target_faults(parser)
     if not faults:
         faults += _network_faults(parser, _value(parser, "roi_size"), "roi_size")

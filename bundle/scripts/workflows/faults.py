@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from types import TracebackType
 
+from ..volumes import CorruptChunkError
+
 
 class RunError(ValueError):
     """A run cannot start; the message lists every fault that was found."""
@@ -44,13 +46,13 @@ def root_message(error: BaseException) -> str:
 
 
 def show_run_errors_plainly() -> None:
-    """Let uncaught errors that stem from a `RunError` print its message instead of a traceback."""
+    """Let uncaught errors that stem from a `RunError`, or a corrupt chunk, print that message instead of a traceback."""
     previous = sys.excepthook
     if getattr(previous, "shows_run_errors", False):
         return
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        cause = find_cause(error, RunError)
+        cause = find_cause(error, RunError) or find_cause(error, CorruptChunkError)
         if cause is None:
             previous(kind, error, trace)
         else:

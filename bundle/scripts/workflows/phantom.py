@@ -30,8 +30,9 @@ def phantom(
 
     The roll's windings are wavy, touch in places, fold over and have a gap; the inner ply of the sheet is denser than
     the outer one; the image has noise, texture and a drift of intensity. Labels (`sheet` 0/1, `normals` int8 components
-    z, y, x, pointing away from the roll's axis) exist in `n_blocks` blocks of the first 60 % of the slices. The last
-    25 % are never labelled: for them `truth_sheet` and `truth_normals` hold what is right, to score predictions with.
+    z, y, x, pointing away from the roll's axis) exist in `n_blocks` blocks of the first 60 % of the slices; `labelled`
+    is 1 there. The last 25 % are never labelled: for them `truth_sheet` and `truth_normals` hold what is right, to
+    score predictions with.
 
     Args:
         output: the zarr group to make; arrays are 8 um per voxel.
@@ -73,6 +74,7 @@ def phantom(
             ("raw", 1, "uint8", "mean"),
             ("sheet", 1, "uint8", "mode"),
             ("normals", 3, "int8", "normal"),
+            ("labelled", 1, "uint8", "mode"),
             ("truth_sheet", 1, "uint8", "mode"),
             ("truth_normals", 3, "int8", "normal"),
         )
@@ -85,6 +87,7 @@ def phantom(
         raw = _scan(distance, sheet, roll.thickness, drift[z0:z1], rng)
         writers["raw"].write((z0, 0, 0), raw[None])
         labelled = _inside_blocks(corners, block, z0, sheet.shape)
+        writers["labelled"].write((z0, 0, 0), labelled.astype(np.uint8)[None])
         is_truth = np.arange(z0, z1)[:, None, None] >= truth_start
         for prefix, where in (("", labelled), ("truth_", is_truth)):
             writers[f"{prefix}sheet"].write((z0, 0, 0), (sheet & where).astype(np.uint8)[None])

@@ -26,6 +26,7 @@ SETTINGS = (
     "features_per_stage",
     "n_blocks_per_stage",
     "squeeze_excitation",
+    "se_ratio",
     "decoder",
     "deep_supervision",
 )

@@ -1,0 +1,92 @@
+"""Previews: which panel stands where, one frame per slice, unknown voxels marked."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from scripts.geometry import parse_targets
+from scripts.viewers import UNKNOWN_COLOUR, preview_frames, write_preview
+from scripts.viewers.preview import BACKGROUND, MARGIN, TITLE_HEIGHT
+
+DEPTH, EDGE, FACTOR = 5, 64, 3  # slices of 64 voxels are enlarged three times
+CELL_H = EDGE * FACTOR + TITLE_HEIGHT + MARGIN
+CELL_W = EDGE * FACTOR + MARGIN
+
+TARGETS = parse_targets({"sheet": {"channels": 1}, "normals": {"channels": 3, "kind": "normal"}})
+
+
+@pytest.fixture
+def sample():
+    """Half of the slice is sheet, that faces y; the last rows are unknown."""
+    image = torch.arange(DEPTH).float()[None, :, None, None].expand(1, DEPTH, EDGE, EDGE)
+    sheet = torch.zeros(1, DEPTH, EDGE, EDGE)
+    sheet[..., :32] = 1
+    normals = torch.zeros(3, DEPTH, EDGE, EDGE)
+    normals[1, ..., :32] = 1
+    sheet[..., 48:, :] = -1
+    normals[..., 48:, :] = torch.nan
+    logits = torch.full((1, DEPTH, EDGE, EDGE), -30.0)
+    logits[0, 3] = 30.0  # predicted in one slice only
+    directions = torch.zeros(3, DEPTH, EDGE, EDGE)
+    directions[2] = 5.0  # along x, not of unit length
+    return {
+        "image": image,
+        "labels": {"sheet": sheet, "normals": normals},
+        "predictions": {"sheet": logits, "normals": directions},
+        "targets": TARGETS,
+    }
+
+
+def pixel(frame, row, column, y, x):
+    """Colour of a voxel in a panel."""
+    top, left = MARGIN + row * CELL_H + TITLE_HEIGHT, MARGIN + column * CELL_W
+    return tuple(frame[top + y * FACTOR + 1, left + x * FACTOR + 1].tolist())
+
+
+def test_panels_stand_in_the_order_of_the_targets_with_predictions_below(sample):
+    frames = preview_frames(**sample)
+    assert len(frames) == DEPTH
+    assert frames[0].shape == (2 * CELL_H + MARGIN, 3 * CELL_W + MARGIN, 3)
+    assert [pixel(frame, 0, 0, 20, 20)[0] for frame in frames] == sorted(pixel(f, 0, 0, 20, 20)[0] for f in frames)
+    assert (pixel(frames[0], 0, 0, 20, 20), pixel(frames[-1], 0, 0, 20, 20)) == ((0,) * 3, (255,) * 3)
+    assert (pixel(frames[1], 0, 1, 20, 20), pixel(frames[1], 0, 1, 20, 40)) == ((255,) * 3, (0,) * 3)
+    assert pixel(frames[1], 0, 2, 20, 20) == (0, 255, 0)
+    assert pixel(frames[1], 1, 2, 20, 20) == (0, 0, 255)
+    assert [pixel(frame, 1, 1, 20, 20) for frame in frames] == [(0,) * 3] * 3 + [(255,) * 3] + [(0,) * 3]
+
+
+def test_unknown_voxels_are_marked_in_the_truth_alone(sample):
+    frame = preview_frames(**sample)[0]
+    assert pixel(frame, 0, 1, 50, 20) == UNKNOWN_COLOUR
+    assert pixel(frame, 0, 2, 50, 20) == UNKNOWN_COLOUR
+    assert pixel(frame, 0, 2, 20, 40) == UNKNOWN_COLOUR  # no normal there
+    assert pixel(frame, 1, 1, 50, 20) == (0, 0, 0)
+
+
+def test_small_slices_are_enlarged_and_long_titles_get_room():
+    name = "distance_to_the_nearest_boundary_of_any_cell"
+    targets = parse_targets({name: {"channels": 1, "kind": "scalar"}})
+    values = {name: torch.rand(1, 2, 8, 8)}
+    frame = preview_frames(torch.rand(1, 2, 8, 8), values, values, targets)[0]
+    title = frame[MARGIN : MARGIN + TITLE_HEIGHT]
+    lit = np.flatnonzero((title != BACKGROUND).any(axis=(0, 2)))
+    assert lit.max() < frame.shape[1] - MARGIN  # the title ends before the picture does
+    assert (frame[MARGIN + TITLE_HEIGHT :] != BACKGROUND).any(axis=2).sum() > 3 * (8 * 24) ** 2
+
+
+def test_png_holds_the_middle_slice_and_gif_every_slice_at_five_per_second(sample, tmp_path):
+    png, gif = write_preview(tmp_path / "epoch_0001", **sample)
+    assert (png.name, gif.name) == ("epoch_0001.png", "epoch_0001.gif")
+    np.testing.assert_array_equal(np.asarray(Image.open(png)), preview_frames(**sample)[2])
+    with Image.open(gif) as animation:
+        assert animation.n_frames == DEPTH
+        assert animation.info["duration"] == 200  # milliseconds
+        animation.seek(3)
+        assert pixel(np.asarray(animation.convert("RGB")), 1, 1, 20, 20) == (255, 255, 255)
+
+
+def test_other_speed(sample, tmp_path):
+    _, gif = write_preview(tmp_path / "a", **sample, frames_per_second=20)
+    with Image.open(gif) as animation:
+        assert animation.info["duration"] == 50
