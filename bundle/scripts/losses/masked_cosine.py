@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from .inputs import check_same_shape, full_precision, mean_where
+from .inputs import check_same_shape, full_precision
 
 _SHORTEST = 1e-4  # prediction's length below which it is not stretched to 1: the gradient grows with 1 / length
 
@@ -40,7 +40,10 @@ class MaskedCosineLoss(nn.Module):
         counts = torch.isfinite(target).all(dim=1) & (target != 0).any(dim=1)  # B C D H W -> B D H W
         if mask is not None:
             counts = counts & (mask[:, 0] != 0)
-        # NaN is replaced before any arithmetic: its gradient is NaN even where the factor is 0.
-        truth = F.normalize(torch.nan_to_num(target, posinf=0.0, neginf=0.0), dim=1)
-        cosine = (F.normalize(full_precision(prediction), dim=1, eps=_SHORTEST) * truth).sum(dim=1)
-        return mean_where(1 - (cosine.abs() if self.sign_invariant else cosine), counts)
+        # only the voxels that count: they are few in a sparse label, and NaN elsewhere must reach no gradient
+        predicted = full_precision(prediction).movedim(1, -1)[counts]  # B C D H W -> B D H W C -> N C
+        truth = target.movedim(1, -1)[counts].to(predicted.dtype)  # likewise
+        if len(truth) == 0:
+            return predicted.sum()  # 0, with a gradient of 0
+        cosine = F.cosine_similarity(predicted, truth, dim=1, eps=_SHORTEST)
+        return (1 - (cosine.abs() if self.sign_invariant else cosine)).mean()

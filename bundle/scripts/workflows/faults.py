@@ -46,7 +46,7 @@ def root_message(error: BaseException) -> str:
 
 
 def show_run_errors_plainly() -> None:
-    """Let uncaught errors that stem from a `RunError`, or a corrupt chunk, print that message instead of a traceback."""
+    """Let uncaught errors that stem from a `RunError` or a corrupt chunk print that message, not a traceback."""
     previous = sys.excepthook
     if getattr(previous, "shows_run_errors", False):
         return
