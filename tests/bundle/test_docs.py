@@ -8,10 +8,10 @@ import pytest
 from monai.bundle import ConfigParser
 from tests.bundle.running import BUNDLE
 
-from scripts.geometry import Target, parse_targets, stored_keys, target_faults
+from scripts.geometry import MASK_KEY, Target, parse_targets, stored_keys, target_faults
 from scripts.losses import LOSS_NAMES, loss_faults
 from scripts.metrics import METRIC_NAMES, metric_faults
-from scripts.patches import MASK_KEY, OPTION_KEYS
+from scripts.patches import OPTION_KEYS
 from scripts.workflows.components import component_faults
 
 CONFIGS = ("train", "evaluate", "inference")
