@@ -165,7 +165,8 @@ def make_batch(targets: Any, batch_size: int, patch_size: list[int]) -> dict[str
     torch.manual_seed(0)
     normals = torch.nn.functional.normalize(torch.randn(batch_size, 3, *patch_size), dim=1)
     sheet = (torch.rand(batch_size, 1, *patch_size) > 0.7).int()
-    return {"image": torch.randn(batch_size, 1, *patch_size), "sheet": sheet, "normals": normals * sheet}
+    image = torch.randn(batch_size, 1, *patch_size)
+    return {"image": image, "sheet": sheet, "normals": normals * sheet, "mask": torch.ones_like(sheet)}
 
 
 if __name__ == "__main__":
