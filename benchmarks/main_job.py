@@ -65,6 +65,7 @@ def main(steps: int = 20, size: int = 128) -> None:
         print(f"{name:<22}{ours / theirs:>8.2f}{GOALS[name]:>8.2f}{ours:>11.3f}{theirs:>11.3f}")
     result = {name: {"ratio": a / b, "goal": GOALS[name], "seconds": a, "against": b} for name, (a, b) in rows.items()}
     path = ROOT / "benchmarks" / "results" / "main_job.json"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps({"machine": machine, "size": size, **result}, indent=2) + "\n")
 
 
