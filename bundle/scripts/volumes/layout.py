@@ -13,7 +13,7 @@ from zarr.core.sync import sync
 
 from .ngff import VERSIONS
 from .paths import is_url
-from .zarr_source import open_store
+from .stores import open_store
 
 Triplet = tuple[int, int, int]
 

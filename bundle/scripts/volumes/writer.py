@@ -19,8 +19,8 @@ from .layout import ArrayLayout, Triplet, checked_chunks, checked_version, requi
 from .ngff import group_metadata
 from .paths import join, short_name
 from .pyramid import METHODS, coarser, count_levels, downsampler, halving
+from .stores import open_store
 from .volume import open_volume
-from .zarr_source import open_store
 
 
 class OmeZarrWriter:

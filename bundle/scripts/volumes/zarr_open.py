@@ -12,7 +12,8 @@ from .grid import Triple, nearest_spacing
 from .ngff import Level, Multiscale, parse_multiscale
 from .paths import is_url, join, parents
 from .source import OpenedArray
-from .zarr_source import ZarrSource, open_store
+from .stores import open_store
+from .zarr_source import ZarrSource
 
 _MAX_LISTED = 12
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import itertools
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
 import zarr
-from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, LocalStore
 
 from .errors import corrupt_chunk
-from .paths import is_url
 from .source import ArraySource, Box
+from .stores import list_keys, open_store
 
 _METADATA_KEYS = ("zarr.json", ".zarray", ".zattrs")
 
@@ -80,20 +77,10 @@ class ZarrSource(ArraySource):
         """Grid index of every stored chunk (shard), found by listing the store, never by asking for each."""
         separator = re.escape(self.key_separator)
         pattern = re.compile(re.escape(self.key_prefix) + separator.join([r"(\d+)"] * len(self.shape)))
-        keys = _local_keys(self.path, "", with_status) if not is_url(self.path) else self._remote_keys()
-        for key, status in keys:
+        for key, status in list_keys(self.path, with_status=with_status):
             match = pattern.fullmatch(key)
             if match is not None:
                 yield tuple(int(n) for n in match.groups()), status
-
-    def _remote_keys(self) -> Iterator[tuple[str, str]]:
-        keys = sync(_collect(self.handle.store_path.store.list_prefix("")))
-        if not keys:
-            raise OSError(
-                f"{self.path}: the server lists no keys, so that stored chunks cannot be found; "
-                "expected a store that can be listed (s3, gs, a local copy)"
-            )
-        yield from ((key.lstrip("/"), "") for key in keys)
 
     def _blame_chunk(self, selection: tuple[slice, ...]) -> None:
         """Read chunk by chunk what failed as a whole, and raise for the first bad one."""
@@ -109,23 +96,6 @@ class ZarrSource(ArraySource):
                 raise corrupt_chunk(self.path, key, start, stop, error) from error
 
 
-def open_store(path: str, *, read_only: bool = True) -> Store:
-    """Open the zarr store at a folder or URL.
-
-    Raises:
-        ImportError: for a URL whose protocol needs a package that is not installed.
-        ValueError: for a protocol that fsspec does not know.
-    """
-    if not is_url(path):
-        return LocalStore(path, read_only=read_only)
-    try:
-        return FsspecStore.from_url(path, read_only=read_only)
-    except ImportError as error:
-        raise ImportError(f"{path}: {error}; for s3 and https: pip install 'polytome[remote]'") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}; expected a local path or a URL such as s3://bucket/x.zarr") from error
-
-
 def _key_encoding(array: zarr.Array) -> tuple[str, str]:
     """What stands before and between the numbers of a chunk key."""
     metadata: Any = array.metadata
@@ -133,18 +103,3 @@ def _key_encoding(array: zarr.Array) -> tuple[str, str]:
         return "", metadata.dimension_separator
     encoding = metadata.chunk_key_encoding
     return ("c" + encoding.separator if encoding.name == "default" else ""), encoding.separator
-
-
-def _local_keys(folder: str, prefix: str, with_status: bool) -> Iterator[tuple[str, str]]:
-    with os.scandir(Path(folder) / prefix) as entries:
-        for entry in entries:
-            key = f"{prefix}{entry.name}"
-            if entry.is_dir():
-                yield from _local_keys(folder, f"{key}/", with_status)
-            else:
-                status = entry.stat() if with_status else None
-                yield key, f"{status.st_size} {status.st_mtime_ns}" if status else ""
-
-
-async def _collect(keys: AsyncIterator[str]) -> list[str]:
-    return [key async for key in keys]
