@@ -78,16 +78,19 @@ def test_a_finished_training_is_not_begun_anew(data: Path, trained: Path) -> Non
     assert len(read_history(trained)) == 1
 
 
-def test_a_corrupt_chunk_ends_the_run_with_one_message(data: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("normalization", ["zscore", "zscore_volume"])
+def test_a_corrupt_chunk_ends_the_run_with_one_message(data: Path, tmp_path: Path, normalization: str) -> None:
+    """While batches are loaded, or before, when the volume is measured."""
     shutil.copytree(data / "phantom.zarr", tmp_path / "phantom.zarr")
     (tmp_path / "phantom.zarr" / "raw" / "0" / "c" / "0" / "0" / "0").write_bytes(b"broken")
-    words = ["-m", "monai.bundle", "run", "training", *settings(tmp_path, tmp_path)]
+    words = ["-m", "monai.bundle", "run", "training", *settings(tmp_path, tmp_path, normalization=normalization)]
     done = subprocess.run(
         [sys.executable, *map(str, words), "--config_file", str(TRAIN)],
         cwd=BUNDLE, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
-    assert f"error: {tmp_path / 'phantom.zarr' / 'raw' / '0'}: chunk 'c/0/0/0'" in done.stderr
+    assert f"{tmp_path / 'phantom.zarr' / 'raw' / '0'}: chunk 'c/0/0/0'" in done.stderr
+    assert "error: " in done.stderr
     assert "Traceback" not in done.stderr
 
 

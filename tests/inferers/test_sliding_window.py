@@ -13,6 +13,7 @@ from monai.inferers import SlidingWindowInferer
 from monai.transforms import NormalizeIntensity
 
 from scripts.inferers import ZarrSlidingWindowInferer
+from scripts.transforms import NormalizeImage
 from scripts.volumes import create_ome_zarr, open_volume
 
 TARGETS = {"sheet": {"channels": 1}, "normals": {"channels": 3, "kind": "normal"}}
@@ -119,6 +120,31 @@ def test_window_transform_reaches_every_window_of_both_kinds(tmp_path):
     streamed = read(inferer(volume, network)["sheet"])
     assert np.abs(streamed - expected).max() <= 1e-5
     assert np.abs(expected - plain).max() > 0.01
+
+
+@pytest.mark.parametrize("scheme", ["zscore_volume", "min_max"])
+def test_statistics_of_the_whole_image_normalise_each_window(tmp_path, scheme):
+    """Streaming, in memory, and each image of a batch by its own numbers: all as if normalised beforehand."""
+    volume, data = make_volume(tmp_path / "in.zarr", (20, 22, 24))
+    image, network = torch.from_numpy(data)[None], TwoOutputs()
+    arguments = {"roi_size": (12, 12, 12), "overlap": 0.5, "targets": TARGETS, "activate": False, "skip_empty": False}
+    low, high = image.min(), image.max()
+    by_hand = {
+        "zscore_volume": (image - image.mean()) / image.std(correction=0),
+        "min_max": (image - low) / (high - low),
+    }
+    expected = ZarrSlidingWindowInferer(**arguments)(by_hand[scheme], network)
+    inferer = ZarrSlidingWindowInferer(**arguments, window_transform=NormalizeImage(scheme), output=tmp_path / "out")
+    in_memory = inferer(image, network)
+    both = inferer(torch.cat([image, image * 3 + 7]), network)
+    for name, path in inferer(volume, network).items():
+        np.testing.assert_allclose(read(path)[None], expected[name].detach(), atol=1e-4)
+        torch.testing.assert_close(in_memory[name], expected[name], atol=1e-4, rtol=1e-4)
+        for part in both[name]:
+            torch.testing.assert_close(part, expected[name][0], atol=1e-4, rtol=1e-4)
+    other = ZarrSlidingWindowInferer(**arguments, window_transform=NormalizeImage("zscore"), output=tmp_path / "out")
+    with pytest.raises(ValueError, match="window_transform"):
+        other(volume, network)
 
 
 def test_spilling_changes_no_byte(tmp_path):

@@ -1,10 +1,9 @@
 """Every fault of a `volumes` table, one at a time, in the words that a person reads."""
 
-import numpy as np
 import pytest
 import zarr
 
-from scripts.patches import open_images, volume_faults
+from scripts.patches import volume_faults
 from scripts.volumes import create_ome_zarr
 
 TARGETS = {
@@ -89,8 +88,46 @@ def test_different_shapes(volume, tmp_path):
     other = store(tmp_path / "small.zarr", shape=(8, 9, 5))
     assert only_fault({**volume, "sheet": other}) == (
         f"sheet: {other} has shape (8, 9, 5), the image {volume['image']} has (8, 9, 10) (z y x); all arrays of a "
-        "volume share one grid: resample one, or pick the matching pyramid level with PATH::LEVEL"
+        "volume share one grid: pick the matching pyramid level with PATH::LEVEL, or give the volume a 'spacing', at "
+        "which all are read, placed by the physical position that their stores state"
     )
+    assert volume_faults([{**volume, "sheet": other, "spacing": [2, 1, 1]}], TARGETS, 1) == []
+
+
+def test_arrays_that_cannot_be_placed(volume, tmp_path):
+    image = volume["image"]
+    far = store(tmp_path / "far.zarr", translation=(100, 0, 0))
+    said = only_fault({**volume, "sheet": far, "spacing": [2, 1, 1]})
+    assert said == (
+        f"sheet: {far} lies at z 99 to 115, y -0.5 to 8.5, x -0.5 to 9.5, wholly outside of the grid at z -1 to 15, "
+        "y -0.5 to 8.5, x -0.5 to 9.5 on which it is to be placed; check spacing, translation and unit that the two "
+        "state"
+    )
+    zarr.create_array(str(tmp_path / "plain.zarr"), shape=(4, 4, 4), dtype="uint8")
+    said = only_fault({**volume, "sheet": str(tmp_path / "plain.zarr"), "spacing": [2, 1, 1]})
+    assert said.startswith(f"sheet: {tmp_path / 'plain.zarr'} has shape (4, 4, 4), the image {image} has (8, 9, 10)")
+
+
+def test_arrays_of_one_volume_in_different_units(tmp_path):
+    nm, um = store(tmp_path / "nm.zarr", unit="nm"), store(tmp_path / "um.zarr", unit="um")
+    targets = {"sheet": {"channels": 1}}
+    assert volume_faults([{"image": nm, "sheet": um}], targets, 1) == []  # one shared grid, wherever it may be
+    assert only_fault({"image": nm, "sheet": um, "spacing": [2, 1, 1]}, targets) == (
+        f"sheet: {um} is in um, the image {nm} in nm: arrays are placed by physical position, which needs one unit; "
+        "write one of them anew with 'python -m scripts convert IN OUT --spacing z,y,x --unit nm'"
+    )
+
+
+def test_volumes_in_different_units(tmp_path):
+    paths = {unit: store(tmp_path / f"{unit}.zarr", unit=unit) for unit in ("nm", "um", None)}
+    rows = [{"image": paths[unit], "sheet": paths[unit]} for unit in ("nm", "nm", "um", None)]
+    said = (
+        "volumes: volumes[0] is in nm, volumes[2] is in um: spacings compare only in one unit, in which the network is "
+        "planned and distances are measured; state one unit in all stores ('python -m scripts convert IN OUT --spacing "
+        "z,y,x --unit nm' writes a store anew)"
+    )
+    assert volume_faults(rows, {"sheet": {"channels": 1}}, 1) == [said]
+    assert volume_faults(rows[1:2] + rows[3:], {"sheet": {"channels": 1}}, 1) == []
 
 
 @pytest.mark.parametrize("key", ["mask", "image"])
@@ -187,7 +224,7 @@ def test_a_bad_region(volume, region, said):
     assert only_fault({**volume, "region": region}).startswith(said.replace("{image}", volume["image"]))
 
 
-@pytest.mark.parametrize("spacing", [0, [1, 1], [1, 0, 1]])
+@pytest.mark.parametrize("spacing", [0, [1, 1], [1, 0, 1], [1, -1, 1]])
 def test_a_bad_spacing(volume, spacing):
     said = only_fault({**volume, "spacing": spacing})
     assert said.startswith(f"image: {volume['image']}: spacing: expected three")
@@ -210,13 +247,3 @@ def test_all_faults_of_all_volumes_at_once(volume):
     table = [{**volume, "splt": 1, "split": "x"}, {**volume, "sheet": "/no/x.zarr", "region": [[0] * 3, [99] * 3]}]
     faults = volume_faults(table, TARGETS, 2)
     assert [fault.partition(": ")[0] for fault in faults] == ["volumes[0]"] * 3 + ["volumes[1]"] * 3
-
-
-def test_images_are_opened_at_the_level_of_the_spacing(tmp_path):
-    writer = create_ome_zarr(tmp_path / "pyramid.zarr", (1, 8, 8, 8), "uint8", spacing=(1, 1, 1), levels=3)
-    writer.write((0, 0, 0), np.ones((1, 8, 8, 8), np.uint8))
-    path = writer.finish()
-    (fine,) = open_images({"image": path})
-    first, second = open_images({"image": [path, path], "spacing": [2, 2, 2]})
-    assert fine.spatial_shape == (8, 8, 8)
-    assert first.spatial_shape == second.spatial_shape == (4, 4, 4)

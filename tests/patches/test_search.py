@@ -9,8 +9,10 @@ import pytest
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.patches import search_oracle
 
 from scripts.patches import find_patches
+from scripts.patches.labelled import LabelledVoxels
 from scripts.volumes import Volume
 
 
@@ -20,62 +22,89 @@ def write_label(path, label, chunks):
     return str(path)
 
 
-def axis_candidates(low, high, patch, stride):
-    last = max(high - patch, low)
-    return sorted({*range(low, last + 1, stride), last})
-
-
-def brute_force(label, patch, stride, low, high, min_bbox, min_ratio):
-    """Starts of the kept patches, from the definition and nothing else."""
-    found = []
-    for z in axis_candidates(low[0], high[0], patch[0], stride[0]):
-        for y in axis_candidates(low[1], high[1], patch[1], stride[1]):
-            for x in axis_candidates(low[2], high[2], patch[2], stride[2]):
-                stop = [min(s + p, h) for s, p, h in zip((z, y, x), patch, high, strict=True)]
-                box = label[z : stop[0], y : stop[1], x : stop[2]] != 0
-                if not box.any():
-                    continue
-                where = np.argwhere(box)
-                bbox = np.prod(where.max(axis=0) - where.min(axis=0) + 1)
-                if bbox / box.size >= min_bbox and box.sum() / bbox >= min_ratio:
-                    found.append([z, y, x])
-    return found
-
-
 def starts(patches):
-    return sorted(patch["start"] for patch in patches)
+    return sorted(tuple(patch["start"]) for patch in patches)
 
 
 lengths = st.tuples(*[st.integers(3, 17)] * 3)
 small = st.tuples(*[st.integers(1, 7)] * 3)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=lengths,
     chunks=small,
     patch=small,
     stride=small,
-    density=st.sampled_from([0.02, 0.3, 0.9]),
+    density=st.sampled_from([0.004, 0.02, 0.3, 0.9]),
     min_bbox=st.sampled_from([0.0, 0.5, 0.95]),
     min_ratio=st.sampled_from([0.0, 0.2, 0.8]),
+    small_island=st.sampled_from([0, 32]),
+    kept_bytes=st.sampled_from([0, 100, 2**26]),
+    flush_cells=st.sampled_from([1, 50_000]),
     seed=st.integers(0, 99),
 )
-def test_equals_brute_force(tmp_path, shape, chunks, patch, stride, density, min_bbox, min_ratio, seed):
+def test_equals_the_plain_search(
+    tmp_path, monkeypatch, shape, chunks, patch, stride, density, min_bbox, min_ratio, small_island, kept_bytes,
+    flush_cells, seed,
+):  # fmt: skip
+    monkeypatch.setattr("scripts.patches.search._SMALL_ISLAND", small_island)
+    monkeypatch.setattr("scripts.patches.island.KEPT_BYTES", kept_bytes)
+    monkeypatch.setattr("scripts.patches.island._FLUSH_CELLS", flush_cells)
     rng = np.random.default_rng(seed)
     label = (rng.random(shape) < density).astype(np.uint8)
     label[rng.random(shape) < 0.5] *= 3
     if seed % 2:  # leave most of the volume, and so most chunks, without labels
         label[shape[0] // 2 :] = 0
-    path = write_label(tmp_path / "label.zarr", label, tuple(min(c, n) for c, n in zip(chunks, shape, strict=True)))
-    expected = brute_force(label, patch, stride, (0, 0, 0), shape, min_bbox, min_ratio)
+    chunks = tuple(min(c, n) for c, n in zip(chunks, shape, strict=True))
+    path = write_label(tmp_path / "label.zarr", label, chunks)
+    expected = search_oracle.find(label, chunks, patch, stride, min_bbox, min_ratio)
     volumes = [{"image": path, "label": path}]
     arguments = {"stride": stride, "min_bbox_percent": min_bbox, "min_labeled_ratio": min_ratio}
     if expected:
-        assert starts(find_patches(volumes, patch, **arguments)) == expected
+        found = find_patches(volumes, patch, **arguments)
+        shares = {tuple(p["start"]): (p["bbox_percent"], p["labeled_ratio"]) for p in found}
+        assert shares == expected
+        assert starts(found) == sorted(expected)
     else:
         with pytest.raises(ValueError, match="no patch of"):
             find_patches(volumes, patch, **arguments)
+
+
+@pytest.mark.parametrize("chunks", [(16, 16, 16), (13, 24, 40)])
+@pytest.mark.parametrize("stride", [None, 16])
+def test_blocks_are_found_wherever_they_stand(tmp_path, chunks, stride):
+    """Labelled blocks of a patch's size: aligned, shifted by half a patch, by an odd number, and at the far edge."""
+    label = np.zeros((80, 100, 120), np.uint8)
+    corners = [(0, 0, 0), (40, 8, 8), (3, 45, 61), (64, 84, 104)]
+    for z, y, x in corners:
+        label[z : z + 16, y : y + 16, x : x + 16] = 1
+    path = write_label(tmp_path / "label.zarr", label, chunks)
+    found = find_patches([{"image": path, "label": path}], (16, 16, 16), stride=stride)
+    assert starts(found) == sorted(corners)
+
+
+def test_moving_the_labels_moves_the_patches(tmp_path):
+    rng = np.random.default_rng(3)
+    blob = (rng.random((20, 24, 28)) < 0.8).astype(np.uint8)
+    found = []
+    for shift in ((9, 9, 9), (16, 12, 11)):
+        label = np.zeros((64, 64, 64), np.uint8)
+        label[tuple(slice(s, s + n) for s, n in zip(shift, blob.shape, strict=True))] = blob
+        path = write_label(tmp_path / f"{shift[0]}.zarr", label, (64, 64, 64))
+        patches = find_patches([{"image": path, "label": path}], (12, 12, 12), min_bbox_percent=0.5)
+        found.append(sorted(tuple(np.subtract(start, shift)) for start in starts(patches)))
+    assert found[0] == found[1]
+    assert len(found[0]) > 8
+
+
+def test_small_labels_stand_in_the_middle_of_their_patch(tmp_path):
+    label = np.zeros((32, 32, 32), np.uint8)
+    label[10:14, 1:3, 29:31] = 1
+    path = write_label(tmp_path / "label.zarr", label, (8, 8, 8))
+    found = find_patches([{"image": path, "label": path}], (8, 8, 8), min_bbox_percent=0)
+    assert starts(found) == [(8, 0, 24)]  # along y and x moved into the volume
+    assert found[0]["bbox_percent"] == pytest.approx(16 / 512)
 
 
 def test_region_limits_the_search(tmp_path):
@@ -84,7 +113,9 @@ def test_region_limits_the_search(tmp_path):
     path = write_label(tmp_path / "label.zarr", label, (7, 7, 7))
     low, high = [3, 0, 5], [16, 11, 20]
     found = find_patches([{"image": path, "label": path, "region": [low, high]}], (6, 5, 7), min_bbox_percent=0.9)
-    assert starts(found) == brute_force(label, (6, 5, 7), (3, 2, 3), low, high, 0.9, 0.1)
+    expected = search_oracle.find(label, (7, 7, 7), (6, 5, 7), (3, 2, 3), 0.9, 0.1, low, high)
+    assert len(expected) > 3
+    assert starts(found) == sorted(expected)
     assert all(patch["size"] == [6, 5, 7] and patch["volume"] == 0 for patch in found)
 
 
@@ -93,7 +124,7 @@ def test_every_channel_counts_as_label(tmp_path):
     label[2, :4] = -5
     path = write_label(tmp_path / "normals.zarr", label, (1, 4, 4, 4))
     found = find_patches([{"image": path, "normals": path}], (4, 8, 8), stride=4)
-    assert starts(found) == [[0, 0, 0]]
+    assert starts(found) == [(0, 0, 0)]
 
 
 def test_only_stored_chunks_are_read(tmp_path, monkeypatch):
@@ -109,9 +140,9 @@ def test_only_stored_chunks_are_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Volume, "read", counting_read)
     found = find_patches([{"image": path, "label": path}], (32, 32, 32))
-    assert starts(found) == [[2048, 2048, 2048]]
-    assert len(boxes) == 8
-    assert {size for _, size in boxes} == {(16, 16, 16)}
+    assert starts(found) == [(2048, 2048, 2048)]
+    assert sum(np.prod(size) for _, size in boxes) == 32**3
+    assert len(boxes) == 4  # neighbours along x are read together
 
 
 def test_ref_label_decides(tmp_path):
@@ -123,9 +154,9 @@ def test_ref_label_decides(tmp_path):
         "b": write_label(tmp_path / "b.zarr", second, (4, 4, 4)),
     }
     size = (4, 8, 8)
-    assert starts(find_patches([volume], size, stride=4)) == [[0, 0, 0]]
-    assert starts(find_patches([volume], size, stride=4, ref_label="b")) == [[4, 0, 0]]
-    assert starts(find_patches([{**volume, "ref_label": "b"}], size, stride=4, ref_label="a")) == [[4, 0, 0]]
+    assert starts(find_patches([volume], size, stride=4)) == [(0, 0, 0)]
+    assert starts(find_patches([volume], size, stride=4, ref_label="b")) == [(4, 0, 0)]
+    assert starts(find_patches([{**volume, "ref_label": "b"}], size, stride=4, ref_label="a")) == [(4, 0, 0)]
     with pytest.raises(ValueError, match=r"'c'.*its arrays: image, a, b"):
         find_patches([volume], size, ref_label="c")
 
@@ -133,7 +164,7 @@ def test_ref_label_decides(tmp_path):
 def test_volume_smaller_than_the_patch_is_judged_by_its_own_size(tmp_path):
     label = np.ones((3, 8, 8), np.uint8)
     path = write_label(tmp_path / "thin.zarr", label, (3, 8, 8))
-    assert starts(find_patches([{"image": path, "label": path}], (8, 8, 8))) == [[0, 0, 0]]
+    assert starts(find_patches([{"image": path, "label": path}], (8, 8, 8))) == [(0, 0, 0)]
 
 
 def test_says_how_close_the_best_candidate_came(tmp_path):
@@ -173,7 +204,7 @@ def test_cache_is_used_while_nothing_changed(labelled, tmp_path, monkeypatch):
     stored = json.loads(cache.read_text())
     assert stored["header"]["patch_size"] == [6, 6, 6]
     assert stored["patches"] == first
-    monkeypatch.setattr("scripts.patches.search._count_volume", lambda *_: pytest.fail("searched again"))
+    monkeypatch.setattr("scripts.patches.search._search_volume", lambda *_: pytest.fail("searched again"))
     assert find_patches([labelled], (6, 6, 6), cache_file=cache) == first
 
 
@@ -215,3 +246,140 @@ def test_damaged_cache_is_rebuilt_with_a_reason(labelled, tmp_path, caplog):
         assert find_patches([labelled], (6, 6, 6), cache_file=cache) == expected
     assert "damaged" in caplog.text
     assert json.loads(cache.read_text())["patches"] == expected
+
+
+def test_use_cache_false_searches_anew_and_leaves_the_file_alone(labelled, tmp_path, monkeypatch):
+    cache = tmp_path / "patches.json"
+    cache.write_text("kept")
+    assert len(find_patches([labelled], (6, 6, 6), cache_file=cache, use_cache=False)) == 27
+    assert cache.read_text() == "kept"
+    assert list(tmp_path.glob("*.partial")) == []
+
+
+@pytest.mark.parametrize("small_island", [0, 32])
+@pytest.mark.parametrize("stopped_after", [1, 3, 5])
+def test_a_stopped_search_goes_on_where_it_stopped(tmp_path, monkeypatch, caplog, small_island, stopped_after):
+    """Four islands of four boxes each; every read beyond `stopped_after` fails, then the search is started again."""
+    monkeypatch.setattr("scripts.patches.search._SMALL_ISLAND", small_island)
+    monkeypatch.setattr("scripts.patches.island._FLUSH_CELLS", 1)
+    label = np.zeros((20, 200, 20), np.uint8)
+    for y in (0, 60, 120, 180):
+        label[:20, y : y + 20, :20] = 1
+    path = write_label(tmp_path / "label.zarr", label, (10, 10, 20))
+    volumes, cache = [{"image": path, "label": path}], tmp_path / "patches.json"
+    expected = find_patches(volumes, (8, 8, 8))
+    bits, read = LabelledVoxels.bits, []
+
+    def stopping(self, box):
+        if len(read) == stopped_after * 2:
+            raise KeyboardInterrupt
+        read.append(box)
+        return bits(self, box)
+
+    monkeypatch.setattr(LabelledVoxels, "bits", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        find_patches(volumes, (8, 8, 8), cache_file=cache, num_workers=1)
+    done = read.copy()
+    read.clear()
+    stopped_after = 100
+    with caplog.at_level(logging.INFO):
+        assert find_patches(volumes, (8, 8, 8), cache_file=cache, num_workers=1) == expected
+    assert json.loads(cache.read_text())["patches"] == expected
+    assert list(tmp_path.glob("*.partial")) == []
+    if small_island == 0:  # within an island, too: what was surveyed is read again to be counted only
+        assert "going on with a search" in caplog.text
+    elif len(done) >= 5:
+        assert not set(done[: len(done) // 4 * 4]) & set(read)
+
+
+def test_the_notes_of_another_search_are_discarded(labelled, tmp_path, caplog):
+    cache = tmp_path / "patches.json"
+    (tmp_path / "patches.json.partial").write_text(
+        json.dumps({"patch_size": [9, 9, 9]}) + "\n[[0, 0], [[], 0, null]]\n"
+    )
+    with caplog.at_level(logging.WARNING):
+        found = find_patches([labelled], (6, 6, 6), cache_file=cache)
+    assert len(found) == 27
+    assert "is of another search and is discarded" in caplog.text
+
+
+def two_arrays(tmp_path, **arrays):
+    return {"image": "unused", **{k: write_label(tmp_path / f"{k}.zarr", v, (5, 6, 7)) for k, v in arrays.items()}}
+
+
+def test_min_ratios_ask_for_further_labels(tmp_path):
+    """Against counts in the raw array, for a share that keeps some patches and drops others."""
+    rng = np.random.default_rng(0)
+    sheet = np.ones((20, 20, 20), np.uint8)
+    ink = (rng.random(sheet.shape) < np.linspace(0, 1, 20)).astype(np.uint8)  # denser along x
+    row = two_arrays(tmp_path, sheet=sheet, ink=ink)
+    found = starts(find_patches([row], (6, 6, 6), min_ratios={"ink": 0.5}))
+    every = starts(find_patches([row], (6, 6, 6)))
+    dense = [s for s in every if ink[s[0] : s[0] + 6, s[1] : s[1] + 6, s[2] : s[2] + 6].mean() >= 0.5]
+    assert found == dense
+    assert 0 < len(dense) < len(every)
+    without = {key: value for key, value in row.items() if key != "ink"}
+    assert [p["volume"] for p in find_patches([without, row], (6, 6, 6), min_ratios={"ink": 0.5})] == [1] * len(dense)
+    with pytest.raises(ValueError, match=r"min_ratios\['ink'\] is a share from 0 to 1; got 3"):
+        find_patches([row], (6, 6, 6), min_ratios={"ink": 3})
+
+
+def test_ignore_label_and_mask_do_not_count_as_labelled(tmp_path):
+    sheet = np.ones((12, 12, 12), np.uint8)
+    sheet[6:] = 100
+    mask = np.ones_like(sheet)
+    mask[:, :6] = 0
+    row = two_arrays(tmp_path, sheet=sheet, inside=mask)
+    plain = {"sheet": {"channels": 1}}
+    ignoring = {"sheet": {"channels": 1, "ignore_label": 100}}
+    masked = {"sheet": {"channels": 1, "ignore_label": 100, "mask": "inside"}}
+    assert len(find_patches([row], (6, 6, 6), stride=6, targets=plain)) == 8
+    assert starts(find_patches([row], (6, 6, 6), stride=6, targets=ignoring)) == [
+        (0, 0, 0), (0, 0, 6), (0, 6, 0), (0, 6, 6),
+    ]  # fmt: skip
+    assert starts(find_patches([row], (6, 6, 6), stride=6, targets=masked)) == [(0, 6, 0), (0, 6, 6)]
+
+
+def test_minus_one_and_nan_are_unknown(tmp_path):
+    label = np.full((6, 6, 6), -1, np.int16)
+    label[:3] = 2
+    depth = np.full((6, 6, 6), np.nan, np.float32)
+    depth[3:] = 1.5
+    row = two_arrays(tmp_path, label=label, depth=depth)
+    assert starts(find_patches([row], (3, 6, 6), ref_label="label")) == [(0, 0, 0)]
+    assert starts(find_patches([row], (3, 6, 6), ref_label="depth")) == [(3, 0, 0)]
+
+
+def test_a_fill_value_that_is_a_label_counts(tmp_path):
+    path = str(tmp_path / "filled.zarr")
+    array = zarr.create_array(path, shape=(8, 8, 8), chunks=(4, 4, 4), dtype="uint8", fill_value=1)
+    array[:4] = 0
+    row = {"image": "unused", "label": path}
+    assert starts(find_patches([row], (4, 8, 8))) == [(4, 0, 0)]
+    huge = str(tmp_path / "huge.zarr")
+    zarr.create_array(huge, shape=(4096,) * 3, chunks=(16,) * 3, dtype="uint8", fill_value=7)
+    with pytest.raises(ValueError, match="have the value 7, which counts as labelled"):
+        find_patches([{"image": "unused", "label": huge}], (16, 16, 16))
+
+
+def test_resampled_labels_of_any_kind_count_each_voxel_once(tmp_path):
+    """A scalar that is interpolated linearly between chunks: its patches are those of its nearest voxels."""
+    rng = np.random.default_rng(0)
+    depth = (rng.random((16, 16, 16)) < 0.4).astype(np.float32)
+    store = zarr.open_group(str(tmp_path / "scan.zarr"), mode="w", zarr_format=2)
+    store.attrs["multiscales"] = [
+        {
+            "version": "0.4",
+            "axes": [{"name": name, "type": "space", "unit": "micrometer"} for name in "zyx"],
+            "datasets": [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1.0, 1.0, 1.0]}]}],
+        }
+    ]
+    store.create_array("0", shape=depth.shape, chunks=(4, 4, 4), dtype="float32")[...] = depth
+    row = {"image": str(tmp_path / "scan.zarr"), "depth": str(tmp_path / "scan.zarr"), "spacing": [2 / 3] * 3}
+    finer = depth[np.ix_(*[((np.arange(24) + 0.5) * 2 / 3).astype(int)] * 3)]
+    targets = {"depth": {"channels": 1, "kind": "scalar"}}
+    found = find_patches([row], (8, 8, 8), targets=targets, ref_label="depth", min_bbox_percent=0)
+    assert found
+    for patch in found:
+        expected = search_oracle.recount(finer, patch["start"], patch["size"], finer.shape)
+        assert (patch["bbox_percent"], patch["labeled_ratio"]) == expected

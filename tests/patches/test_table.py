@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import zarr
 
-from scripts.patches import array_keys, make_datalist, reference_key, volume_box
-from scripts.volumes import open_volume
+from scripts.patches import array_keys, make_datalist, open_array, open_images, reference_key, volume_box
+from scripts.volumes import create_ome_zarr, open_volume
 
 VOLUME = {
     "image": ["a.zarr", "b.zarr"],
@@ -117,12 +117,20 @@ def test_data_hold_what_is_loaded_and_no_more():
     plain = {"image": "c.zarr", "sheet": "s.zarr"}
     data = make_datalist([VOLUME, plain], patches, TARGETS)
     assert data == [
-        {"image": "c.zarr", "sheet": "s.zarr", "volume": 1, "start": [4, 0, 0], "size": [4, 4, 4]},
+        {
+            "image": "c.zarr",
+            "sheet": "s.zarr",
+            "ref_label": "sheet",
+            "volume": 1,
+            "start": [4, 0, 0],
+            "size": [4, 4, 4],
+        },
         {
             "image": ["a.zarr", "b.zarr"],
             "sheet": "sheet.zarr",
             "mask": "mask.zarr",
             "spacing": [2.0, 1.0, 1.0],
+            "ref_label": "sheet",
             "volume": 0,
             "start": [0, 0, 0],
             "size": [4, 4, 4],
@@ -138,3 +146,76 @@ def test_a_mask_of_another_name_is_loaded_where_a_target_names_it():
     assert datum["inside"] == "m"
     (datum,) = make_datalist([volume], patches, {"sheet": {"channels": 1}})
     assert "inside" not in datum
+
+
+def test_data_say_in_which_array_labels_were_found():
+    targets = {"sheet": {"channels": 1}, "cells": {"channels": 1}}
+    volume = {"image": "i", "cells": "c", "sheet": "s"}
+    patch = {"volume": 0, "start": [0] * 3, "size": [4] * 3, "found": [1] * 3}
+
+    def reference(row, ref_label=None):
+        (datum,) = make_datalist([row], [patch], targets, ref_label)
+        assert datum["found"] == [1] * 3
+        return datum.get("ref_label")
+
+    assert reference(volume) == "cells"
+    assert reference(volume, "sheet") == "sheet"
+    assert reference({**volume, "ref_label": "sheet"}, "cells") == "sheet"
+    assert reference({"image": "i"}) is None
+    assert reference({"image": "i", "other": "o"}) is None  # not loaded
+
+
+@pytest.fixture
+def pyramid(tmp_path):
+    data = np.random.default_rng(0).integers(0, 9, (1, 8, 8, 8)).astype(np.uint8)
+    writer = create_ome_zarr(tmp_path / "pyramid.zarr", data.shape, "uint8", spacing=(1, 1, 1), levels=3)
+    writer.write((0, 0, 0), data)
+    return writer.finish()
+
+
+def test_images_are_opened_at_exactly_the_spacing(pyramid):
+    (fine,) = open_images({"image": pyramid})
+    assert fine.spatial_shape == (8, 8, 8)
+    for volume in open_images({"image": [pyramid, pyramid], "spacing": [2, 2, 2]}):
+        assert volume.spatial_shape == (4, 4, 4)
+    (exact,) = open_images({"image": pyramid, "spacing": [1.6, 1.6, 1.6]})
+    assert (exact.spatial_shape, exact.spacing) == ((5, 5, 5), (1.6, 1.6, 1.6))
+
+
+def test_arrays_are_opened_by_the_kind_that_their_target_says(pyramid, tmp_path):
+    create_ome_zarr(tmp_path / "n.zarr", (3, 8, 8, 8), "float32", spacing=(1, 1, 1))
+    row = {"image": pyramid, "depth": pyramid, "mask": pyramid, "sheet": pyramid, "normals": str(tmp_path / "n.zarr")}
+    targets = {
+        "sheet": {"channels": 1, "mask": "mask"},
+        "depth": {"channels": 1, "kind": "scalar"},
+        "normals": {"channels": 3, "kind": "normal"},
+    }
+    exact = {**row, "spacing": [1.6, 1.6, 1.6]}
+    modes = {key: open_array(exact, key, targets).mode for key in row}
+    assert modes == {
+        "image": "linear",
+        "depth": "linear",
+        "mask": "nearest",
+        "sheet": "nearest",
+        "normals": "normal",
+    }
+    assert {key: open_array(exact, key).mode for key in ("depth", "mask", "normals")} == {
+        "depth": "nearest",  # integers
+        "mask": "nearest",
+        "normals": "linear",
+    }
+    assert {open_array(row, key, targets).spatial_shape for key in row} == {(8, 8, 8)}
+
+
+def test_arrays_lie_on_the_grid_of_the_image(pyramid, tmp_path):
+    crop = create_ome_zarr(tmp_path / "crop.zarr", (1, 8, 8, 8), "uint8", spacing=(0.5,) * 3, translation=(2.75,) * 3)
+    row = {"image": pyramid, "sheet": str(tmp_path / "crop.zarr"), "spacing": [1, 1, 1]}
+    crop.write((0, 0, 0), np.ones((1, 8, 8, 8), np.uint8))
+    label = open_array(row, "sheet")
+    assert label.spatial_shape == (8, 8, 8)
+    assert label.padding((0, 0, 0), (8, 8, 8)) == ((3, 1),) * 3
+    assert volume_box({"region": [[0, 0, 0], [8, 8, 8]]}, label) == ([0, 0, 0], [8, 8, 8])
+    (image,) = open_images(row)
+    assert open_array(row, "image", image=image) is image
+    again = open_array(row, "sheet", image=image)
+    assert np.unique(again.read((0, 0, 0), (8, 8, 8)).nonzero()).tolist() == [0, 3, 4, 5, 6]  # 0: the channel

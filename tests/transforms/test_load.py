@@ -1,15 +1,20 @@
 """LoadZarrPatchd: values, geometry, unknown voxels, workers."""
 
+import copy
 import logging
+import os
+import pickle
+import shutil
+import threading
 
 import numpy as np
 import pytest
 import torch
 import zarr
-from monai.data import DataLoader, Dataset
+from monai.data import DataLoader, Dataset, MetaTensor
 
 from scripts.transforms import LoadZarrPatchd
-from scripts.volumes import NORMAL_INT8, create_ome_zarr, encode
+from scripts.volumes import NORMAL_INT8, Volume, create_ome_zarr, encode
 
 TARGETS = {
     "sheet": {"channels": 1},
@@ -71,7 +76,39 @@ def test_values_and_geometry_of_a_box_inside(volume, arrays):
     assert sample["image"].meta["filename_or_obj"] == volume["image"]
     assert sample["patch"]["volume"] == 3
     assert sample["patch"]["start"].tolist() == start
-    assert "start" not in sample
+    assert set(sample) == {*KEYS, "patch"}
+
+
+def test_what_a_datum_notes_about_itself_is_not_in_the_sample(volume):
+    notes = {"ref_label": "sheet", "found": [0] * 3, "start_range": [[0, 0, 0], [4, 4, 4]], "spacing": None}
+    shares = {"bbox_percent": 0.99, "labeled_ratio": 0.4}
+    sample = LoadZarrPatchd(KEYS, TARGETS)({**volume, **notes, **shares, "start": [0] * 3, "size": [4] * 3, "case": 7})
+    assert set(sample) == {*KEYS, "patch", "case"}  # what others put there stays
+
+
+def test_tensors_are_what_the_constructor_of_metatensor_makes(volume):
+    sample = LoadZarrPatchd(KEYS, TARGETS)({**volume, "start": [4, 9, 2], "size": [4] * 3})
+    for key in KEYS:
+        made = sample[key]
+        plain = MetaTensor(made.as_tensor(), meta=dict(made.meta))
+        assert type(made) is MetaTensor
+        assert set(vars(made)) == set(vars(plain))
+        assert all(vars(made)[name] == vars(plain)[name] for name in vars(plain) if name != "_meta")
+        assert made.affine.dtype == torch.float64
+        np.testing.assert_array_equal(copy.deepcopy(made).affine, plain.affine)
+        shifted = made + 1
+        shifted.affine = torch.eye(4)
+        assert not np.array_equal(made.affine, np.eye(4))
+    sample["image"].affine[0, 3] += 5  # a transform that works in place
+    assert sample["sheet"].affine[0, 3] == sample["image"].affine[0, 3] - 5
+    assert sample["image"].meta["reference_affine"][0, 3] == sample["sheet"].affine[0, 3]
+
+
+def test_the_stored_type_is_in_the_meta(volume):
+    datum = {"image": volume["image"], "normals": volume["normals"], "start": [0] * 3, "size": [4] * 3}
+    sample = LoadZarrPatchd(KEYS, TARGETS)(datum)
+    found = {key: sample[key].meta["dtype"] for key in KEYS}
+    assert found == {"image": "uint16", "normals": "int8", "sheet": "", "depth": "", "mask": ""}
 
 
 def test_outside_the_volume_everything_is_unknown(volume, arrays, caplog):
@@ -113,6 +150,78 @@ def test_several_images_become_channels(volume, arrays):
     sample = LoadZarrPatchd("image")({"image": [volume["image"], volume["depth"]], "start": [0] * 3, "size": [4] * 3})
     assert np.array_equal(sample["image"][0].numpy(), arrays["image"][0, :4, :4, :4].astype(np.float32))
     assert np.array_equal(sample["image"][1].numpy(), arrays["depth"][0, :4, :4, :4])
+
+
+def test_the_arrays_of_a_sample_are_read_at_the_same_time(volume, monkeypatch):
+    together = threading.Barrier(len(KEYS), timeout=20)
+    read = Volume.read
+
+    def wait_for_the_others(*args, **kwargs):
+        together.wait()
+        return read(*args, **kwargs)
+
+    load, datum = LoadZarrPatchd(KEYS, TARGETS), {**volume, "start": [0] * 3, "size": [4] * 3}
+    expected = load(datum)
+    monkeypatch.setattr(Volume, "read", wait_for_the_others)
+    sample = load(datum)
+    for key in KEYS:
+        assert np.array_equal(sample[key].numpy(), expected[key].numpy(), equal_nan=True)
+    assert pickle.loads(pickle.dumps(load))._pool is None
+
+
+def test_the_chunk_cache_is_set_where_a_process_first_reads(volume, monkeypatch):
+    calls = []
+    monkeypatch.setattr("scripts.transforms.load.set_chunk_cache", calls.append)
+    datum = {**volume, "start": [0] * 3, "size": [4] * 3}
+    LoadZarrPatchd(KEYS, TARGETS)(datum)
+    assert calls == []
+    load = LoadZarrPatchd(KEYS, TARGETS, cache_bytes=2**20)
+    assert calls == []
+    load(datum)
+    load(datum)
+    assert calls == [2**20]
+    load._process = os.getpid() + 1  # as a forked child sees it
+    load(datum)
+    pickle.loads(pickle.dumps(load))(datum)
+    assert calls == [2**20] * 3
+    with pytest.raises(ValueError, match="cache_bytes must be at least 0, or null; got -1"):
+        LoadZarrPatchd(KEYS, TARGETS, cache_bytes=-1)
+
+
+class TestLostChunks:
+    @pytest.fixture
+    def labels(self, tmp_path):
+        data = np.zeros((1, 16, 8, 8), np.uint8)
+        data[:, 8:12] = 3
+        return {"image": store(tmp_path / "raw.zarr", data + 1), "sheet": store(tmp_path / "sheet.zarr", data)}
+
+    @staticmethod
+    def load(labels, **notes):
+        datum = {**labels, "size": [4, 8, 8], "ref_label": "sheet", **notes}
+        return LoadZarrPatchd(["image", "sheet"], TARGETS)(datum)["sheet"].numpy()
+
+    def test_labels_that_are_there(self, labels):
+        assert (self.load(labels, start=[8, 0, 0]) == 3).all()
+        assert not self.load(labels, start=[4, 0, 0], found=[8, 0, 0]).any()  # moved away from them, on purpose
+        assert not self.load(labels, start=[4, 0, 0], ref_label=None).any()
+        assert not self.load(labels, start=[4, 0, 0], ref_label="other").any()
+
+    @pytest.mark.parametrize("notes", [{"start": [8, 0, 0]}, {"start": [4, 0, 0], "found": [8, 0, 0]}])
+    def test_labels_that_are_gone(self, labels, tmp_path, notes):
+        shutil.rmtree(tmp_path / "sheet.zarr" / "0" / "c" / "1")
+        with pytest.raises(
+            ValueError,
+            match=r"'sheet' .*sheet\.zarr has no labelled voxel in the box at \[8, 0, 0\] of size \[4, 8, 8\] .*"
+            "when patches were searched: the store has lost chunks, or its labels have changed.*delete the patch cache",
+        ):
+            self.load(labels, **notes)
+
+    def test_nan_is_no_label(self, tmp_path):
+        depth = store(tmp_path / "depth.zarr", np.full((1, 8, 8, 8), np.nan, np.float32))
+        with pytest.raises(ValueError, match=r"'depth' .* has no labelled voxel in the box at \[0, 0, 0\]"):
+            LoadZarrPatchd(["image", "depth"], TARGETS)(
+                {"image": depth, "depth": depth, "start": [0] * 3, "size": [4] * 3, "ref_label": "depth"}
+            )
 
 
 def test_large_ids_survive(tmp_path):

@@ -36,9 +36,11 @@ def test_of_a_list_of_images_the_first_counts(volumes):
     assert common_spacing(stacked) == [5.0, 2.0, 1.0]
 
 
-def test_the_spacing_of_a_volume_picks_its_level(tmp_path):
+def test_the_spacing_at_which_a_volume_is_read_counts(tmp_path):
     path = create_ome_zarr(tmp_path / "p.zarr", (1, 8, 8, 8), "uint8", spacing=(1, 1, 1), levels=2).finish()
     assert common_spacing([{"image": path, "spacing": [2, 2, 2]}]) == [2.0, 2.0, 2.0]
+    assert common_spacing([{"image": path, "spacing": [1.5, 2, 3]}]) == [1.5, 2.0, 3.0]
+    assert common_spacing([{"image": path}, {"image": path, "spacing": [1.5, 2, 3]}]) == [1.25, 1.5, 2.0]
 
 
 @pytest.mark.parametrize(

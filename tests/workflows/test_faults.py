@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser
 
+from scripts.volumes import CorruptChunkError
 from scripts.workflows import RunError
 from scripts.workflows.faults import find_cause, raise_faults, root_message
 
@@ -83,6 +84,11 @@ def test_the_cause_of_a_kind_is_found():
 )
 def test_the_first_error_speaks(error, said):
     assert root_message(error) == said
+
+
+def test_a_chunk_that_cannot_be_read_is_named_and_not_what_its_codec_said():
+    error = chained(ValueError("unknown frame"), CorruptChunkError("scan.zarr: chunk 'c/0/0/0' ..."), RuntimeError("x"))
+    assert root_message(error) == "scan.zarr: chunk 'c/0/0/0' ..."
 
 
 def test_a_component_of_a_config_is_named_unless_it_is_ours():

@@ -20,6 +20,7 @@ from .outputs import OutputFormat, channel_slices, finalise, output_format, raw_
 from .store import PredictionStore
 from .streaming import Totals, WindowStream
 from .sums import Chunk, ChunkSums
+from .window_transform import WindowTransform, bound, describe, is_bindable, transformed
 from .windows import WindowGrid, window_grid
 
 logger = logging.getLogger(__name__)
@@ -46,8 +47,8 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
             Needed for volumes only.
         targets: the `targets` table; `None`: that of the network (`network.targets`).
         output_targets: which targets are written; `None`: all.
-        window_transform: applied to each window C D H W (float32) before the network, such as `NormalizeIntensity()`;
-            the same as in training.
+        window_transform: applied to each window C D H W (float32) before the network, such as `NormalizeImage()`; the
+            same as in training. One that has a method `bind` is first bound to the image as a whole.
         activate: whether to write what the targets' kinds say (see `output_format`); false writes the network's
             output as float32.
         class_output: "argmax" or "probabilities", for labels of several classes.
@@ -79,7 +80,7 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         output: str | Path | None = None,
         targets: Mapping[str, Any] | None = None,
         output_targets: Sequence[str] | None = None,
-        window_transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        window_transform: WindowTransform | None = None,
         activate: bool = True,
         class_output: str = "argmax",
         float_dtype: str = "float32",
@@ -130,10 +131,15 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         """
         if isinstance(inputs, Volume):
             return self._stream(inputs, network)
-        return super().__call__(inputs, lambda x, *a, **k: network(self._transform(x), *a, **k), *args, **kwargs)
+        if is_bindable(self.window_transform) and len(inputs) > 1:  # each image by its own statistics
+            parts = [self(image[None], network, *args, **kwargs) for image in inputs]
+            return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        transform = bound(self.window_transform, inputs[0])
+        return super().__call__(inputs, lambda x, *a, **k: network(transformed(x, transform), *a, **k), *args, **kwargs)
 
     def _stream(self, volume: Volume, network: Callable[..., Any]) -> dict[str, str]:
         targets = self._written_targets(network)
+        transform = bound(self.window_transform, volume)
         formats = {
             name: output_format(target, class_output=self.class_output, float_dtype=self.float_dtype)
             if self.activate
@@ -145,14 +151,14 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
             self._output_path(volume),
             volume,
             formats,
-            self._header(volume, network, grid, formats),
+            self._header(volume, network, grid, formats, transform),
             chunk_size=self.chunk_size,
             levels=self.levels,
             resume=self.resume,
             overwrite=self.overwrite,
         )
         if not store.journal.is_complete:
-            self._fill(store, volume, network, targets, formats, grid)
+            self._fill(store, volume, network, targets, formats, grid, transform)
         return store.paths
 
     def _fill(
@@ -163,6 +169,7 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         targets: Mapping[str, Target],
         formats: Mapping[str, OutputFormat],
         grid: WindowGrid,
+        transform: WindowTransform | None,
     ) -> None:
         slices = channel_slices([target.channels for target in targets.values()])
 
@@ -180,7 +187,7 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         ) as chunks:
             stream = WindowStream(
                 volume=volume,
-                predict=lambda windows: self._predict(windows, network, targets),
+                predict=lambda windows: self._predict(windows, network, targets, transform),
                 sums=chunks,
                 weight=self._weight(),
                 write=write,
@@ -191,20 +198,19 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         store.finish()
         logger.info("%s -> %s: %s", volume.path, store.path, self.totals)
 
-    def _predict(self, windows: np.ndarray, network: Callable[..., Any], targets: Mapping[str, Target]) -> np.ndarray:
+    def _predict(
+        self,
+        windows: np.ndarray,
+        network: Callable[..., Any],
+        targets: Mapping[str, Target],
+        transform: WindowTransform | None,
+    ) -> np.ndarray:
         """Windows B C D H W as stored -> the written targets' output, concatenated: B K D H W float32."""
-        inputs = self._transform(torch.from_numpy(windows.astype(np.float32)))
+        inputs = transformed(torch.from_numpy(windows.astype(np.float32)), transform)
         with torch.no_grad():
             outputs = network(inputs.to(_device(network, self.sw_device)))
         _check_outputs(outputs, targets, inputs.shape)
         return torch.cat([outputs[name].float() for name in targets], dim=1).cpu().numpy()  # B C D H W -> B K D H W
-
-    def _transform(self, windows: torch.Tensor) -> torch.Tensor:
-        if self.window_transform is None:
-            return windows
-        # MONAI's transforms may work in place, and a window may be a view of the whole input
-        done = [torch.as_tensor(self.window_transform(window.clone())) for window in windows]  # B C D H W -> [C D H W]
-        return torch.stack(done).to(windows)
 
     def _weight(self) -> np.ndarray:
         weight = compute_importance_map(
@@ -231,7 +237,12 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         return path if path.suffix == ".zarr" else path.with_name(f"{path.name}.zarr")
 
     def _header(
-        self, volume: Volume, network: Callable[..., Any], grid: WindowGrid, formats: Mapping[str, OutputFormat]
+        self,
+        volume: Volume,
+        network: Callable[..., Any],
+        grid: WindowGrid,
+        formats: Mapping[str, OutputFormat],
+        transform: WindowTransform | None,
     ) -> dict[str, Any]:
         """Everything on which the written bytes depend."""
         return {
@@ -244,7 +255,7 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
             "mode": str(self.mode),
             "sigma_scale": list(ensure_tuple_rep(self.sigma_scale, 3)),
             "sw_batch_size": self.sw_batch_size,
-            "window_transform": _describe(self.window_transform),
+            "window_transform": describe(transform),
             "skip_empty": self.skip_empty,
             "chunk_size": list(self.chunk_size),
             "levels": self.levels,
@@ -278,13 +289,3 @@ def _weights_hash(network: Callable[..., Any]) -> str | None:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
     return digest.hexdigest()[:16]
-
-
-def _describe(transform: Callable | None) -> str | None:
-    """A transform's class and settings, the same in every process."""
-    if transform is None:
-        return None
-    settings = {
-        key: value for key, value in sorted(vars(transform).items()) if isinstance(value, (int, float, str, bool))
-    }
-    return f"{type(transform).__name__}{settings}"

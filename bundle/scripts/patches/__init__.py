@@ -1,18 +1,36 @@
 """Which patches to use: search, index, cache, splits."""
 
-from .faults import open_images, volume_faults
+from .choose import choose_patches
+from .class_counts import ClassCounts, count_classes
+from .datalists import read_datalist, read_datasplit, write_datalist, write_datasplit
+from .faults import volume_faults
+from .intensities import image_statistics
+from .jitter import add_start_ranges
+from .samplers import PatchSampler, select_patches
 from .search import find_patches
 from .splits import split_patches
-from .table import OPTION_KEYS, array_keys, make_datalist, reference_key, volume_box
+from .table import OPTION_KEYS, array_keys, make_datalist, open_array, open_images, reference_key, volume_box
 
 __all__ = [
     "OPTION_KEYS",
+    "ClassCounts",
+    "PatchSampler",
+    "add_start_ranges",
     "array_keys",
+    "choose_patches",
+    "count_classes",
     "find_patches",
+    "image_statistics",
     "make_datalist",
+    "open_array",
     "open_images",
+    "read_datalist",
+    "read_datasplit",
     "reference_key",
+    "select_patches",
     "split_patches",
     "volume_box",
     "volume_faults",
+    "write_datalist",
+    "write_datasplit",
 ]

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..geometry import IMAGE_KEY, MASK_KEY, Kind, did_you_mean, parse_targets, stored_keys
-from ..volumes import Volume, open_volume
-from .table import OPTION_KEYS, array_keys, volume_box
+from ..volumes import Volume
+from .table import OPTION_KEYS, array_keys, open_array, open_images, volume_box
 
 SPLITS = ("train", "val")
 
@@ -25,12 +25,23 @@ def volume_faults(volumes: Any, targets: Mapping[str, Any], in_channels: int | N
     if not isinstance(volumes, Sequence) or isinstance(volumes, str) or not volumes:
         return [f'volumes: expected a list such as [{{"image": PATH, "<target>": PATH}}], got {volumes!r}']
     faults: list[str] = []
+    units: dict[str, int] = {}  # unit -> first volume that has it
     for number, volume in enumerate(volumes):
         if isinstance(volume, Mapping):
-            found = _key_faults(volume, targets) + _array_faults(volume, targets, in_channels)
+            images, found = _open_images(volume)
+            found = _key_faults(volume, targets) + found + _array_faults(volume, images, targets, in_channels)
+            if images and images[0].unit is not None:
+                units.setdefault(images[0].unit, number)
         else:
             found = [f"expected a dictionary of paths, got {volume!r}"]
         faults.extend(f"volumes[{number}]: {fault}" for fault in found)
+    if len(units) > 1:
+        found = [f"volumes[{number}] is in {unit}" for unit, number in units.items()]
+        faults.append(
+            f"volumes: {', '.join(found)}: spacings compare only in one unit, in which the network is planned and "
+            "distances are measured; state one unit in all stores ('python -m scripts convert IN OUT --spacing z,y,x "
+            f"--unit {next(iter(units))}' writes a store anew)"
+        )
     rows = [volume for volume in volumes if isinstance(volume, Mapping)]
     for name, target in parse_targets(targets).items():
         if not any(volume.get(target.stored_key) for volume in rows):
@@ -41,13 +52,6 @@ def volume_faults(volumes: Any, targets: Mapping[str, Any], in_channels: int | N
                 "'source' the key that it is derived from"
             )
     return faults
-
-
-def open_images(volume: Mapping[str, Any]) -> list[Volume]:
-    """The image of a volume, which may be a list of arrays that are stacked as channels."""
-    paths = volume[IMAGE_KEY]
-    paths = list(paths) if isinstance(paths, Sequence) and not isinstance(paths, str) else [paths]
-    return [open_volume(path, spacing=volume.get("spacing")) for path in paths]
 
 
 def _key_faults(volume: Mapping[str, Any], targets: Mapping[str, Any]) -> list[str]:
@@ -81,16 +85,26 @@ def _key_faults(volume: Mapping[str, Any], targets: Mapping[str, Any]) -> list[s
     return faults
 
 
-def _array_faults(volume: Mapping[str, Any], targets: Mapping[str, Any], in_channels: int | None) -> list[str]:
+def _open_images(volume: Mapping[str, Any]) -> tuple[list[Volume], list[str]]:
+    """The image's arrays, and why there are none."""
     if volume.get(IMAGE_KEY) is None:
-        return []
+        return [], []
     try:
         images = open_images(volume)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        return [f"image: {error}"]
+        return [], [f"image: {error}"]
     if not images:
-        return ["image: expected a path, or a list of paths that are stacked as channels; got an empty list"]
-    grid, faults = images[0], []
+        return [], ["image: expected a path, or a list of paths that are stacked as channels; got an empty list"]
+    return images, []
+
+
+def _array_faults(
+    volume: Mapping[str, Any], images: Sequence[Volume], targets: Mapping[str, Any], in_channels: int | None
+) -> list[str]:
+    if not images:
+        return []
+    grid: Volume = images[0]
+    faults: list[str] = []
     found = sum(image.channels for image in images)
     if in_channels is not None and found != in_channels:
         faults.append(f"image {grid.path} has {found} channels, the network takes in_channels = {in_channels}")
@@ -101,7 +115,7 @@ def _array_faults(volume: Mapping[str, Any], targets: Mapping[str, Any], in_chan
         if volume.get(key) is None:
             continue
         try:
-            array = open_volume(volume[key], spacing=volume.get("spacing"))
+            array = open_array(volume, key, targets, grid)
         except (OSError, ValueError, TypeError, KeyError) as error:
             faults.append(f"{key}: {error}")
             continue
@@ -123,6 +137,7 @@ def _grid_faults(array: Volume, grid: Volume, key: str) -> list[str]:
         return []
     fault = (
         f"{key}: {array.path} has shape {array.spatial_shape}, the image {grid.path} has {grid.spatial_shape} (z y x); "
-        "all arrays of a volume share one grid: resample one, or pick the matching pyramid level with PATH::LEVEL"
+        "all arrays of a volume share one grid: pick the matching pyramid level with PATH::LEVEL, or give the volume a "
+        "'spacing', at which all are read, placed by the physical position that their stores state"
     )
     return [fault]

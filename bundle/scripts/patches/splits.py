@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,24 @@ from scipy.spatial import cKDTree
 
 METHODS = ("block", "volume", "random")
 
+_MANY = 20_000
+
 Patch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Share:
+    """What part of the patches validates: a fraction, or one of several folds.
+
+    Args:
+        fraction: wanted share of validation.
+        fold: which fold validates, of `n_folds`; `None`: any patches.
+        n_folds: 0 without folds.
+    """
+
+    fraction: float
+    fold: int | None = None
+    n_folds: int = 0
 
 
 def split_patches(
@@ -21,14 +39,17 @@ def split_patches(
     *,
     method: str = "block",
     val_fraction: float = 0.2,
+    guard: Sequence[int] | int | None = None,
+    n_folds: int | None = None,
+    fold: int = 0,
     seed: int = 0,
 ) -> tuple[list[Patch], list[Patch]]:
     """Divide patches into those that train and those that validate.
 
     A volume with `"split": "train"` or `"val"` goes there whole. The others are divided by `method`:
 
-    - `"block"`: patches that overlap stay together, so that no voxel is in both; where that leaves no fair share, the
-      largest group is cut by a plane and the patches across the plane are dropped.
+    - `"block"`: patches nearer than `guard` stay together, so that no voxel is in both parts, nor one within that
+      distance; where that leaves no fair share, the largest group is cut by a plane and the patches near it dropped.
     - `"volume"`: whole volumes.
     - `"random"`: patch by patch. Overlapping patches then share voxels and validation looks better than it is.
 
@@ -37,103 +58,164 @@ def split_patches(
         volumes: the `volumes` table.
         method: `"block"`, `"volume"` or `"random"`.
         val_fraction: share of the patches that validate, 0 <= f < 1; 0 leaves only what a volume's `split` asks for.
-        seed: of the choice.
+            Not used with folds.
+        guard: `"block"` only: voxels that lie at least between a training and a validation patch along some axis, one
+            number or z, y, x; `None`: the size of a patch. 0: they may touch.
+        n_folds: divide into so many parts of about the same size for cross-validation, of which one validates.
+        fold: which one, 0 to `n_folds - 1`.
+        seed: of the choice; the same for all folds of a cross-validation.
 
     Returns:
         training patches and validation patches, each in the order given.
 
     Raises:
-        ValueError: if nothing would be left for training, or for validation although some is asked for.
+        ValueError: if an argument is out of range, or if nothing would be left for training, or for validation although
+            some is asked for.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
     if not 0 <= val_fraction < 1:
         raise ValueError(f"val_fraction must be at least 0 and below 1; got {val_fraction}")
+    if n_folds is not None and not (n_folds >= 2 and 0 <= fold < n_folds):
+        raise ValueError(
+            f"expected n_folds of at least 2 and a fold from 0 to n_folds - 1; got n_folds = {n_folds}, fold = {fold}"
+        )
+    share = _Share(val_fraction) if n_folds is None else _Share(1 / n_folds, fold, n_folds)
+    distance = _checked_guard(guard, patches)
     roles = {"train": 0, "val": 1, None: -1}  # -1: still to be decided
     role = np.array([roles[volumes[patch["volume"]].get("split")] for patch in patches])
     free = np.flatnonzero(role == -1)
-    if len(free) and val_fraction > 0:
+    if len(free) and share.fraction > 0:
         rng = np.random.default_rng(seed)
         chosen = [patches[i] for i in free.tolist()]
-        role[free] = _DIVIDERS[method](chosen, val_fraction, rng)
+        role[free] = (
+            _by_block(chosen, share, distance, rng) if method == "block" else _WHOLE[method](chosen, share, rng)
+        )
     else:
         role[free] = 0
     train = [patch for patch, r in zip(patches, role, strict=True) if r == 0]
     val = [patch for patch, r in zip(patches, role, strict=True) if r == 1]
-    if not train or (not val and val_fraction > 0):
+    if not train or (not val and share.fraction > 0):
+        asked = f"val_fraction = {val_fraction}" if n_folds is None else f"fold {fold} of {n_folds}"
+        kept_apart = f" and a guard of {distance.tolist()} voxels" if method == "block" else ""
         raise ValueError(
-            f"splitting {len(patches)} patches by {method} with val_fraction = {val_fraction} gives {len(train)} for "
-            f"training and {len(val)} for validation; set 'split' of some volumes by hand, change val_fraction, or "
-            "use a smaller stride so that there are more patches"
+            f"splitting {len(patches)} patches by {method} with {asked}{kept_apart} gives {len(train)} for training "
+            f"and {len(val)} for validation; set 'split' of some volumes by hand, change val_fraction, make the guard "
+            "smaller, or use a smaller stride so that there are more patches"
         )
     return train, val
 
 
-def _by_volume(patches: Sequence[Patch], val_fraction: float, rng: np.random.Generator) -> np.ndarray:
+def _checked_guard(guard: Sequence[int] | int | None, patches: Sequence[Patch]) -> np.ndarray:
+    size = patches[0]["size"] if patches else [0, 0, 0]
+    values = size if guard is None else [guard] * 3 if isinstance(guard, int) else list(guard)
+    if len(values) != 3 or any(int(n) != n or n < 0 for n in values):
+        raise ValueError(f"guard must be voxels z, y, x, 0 or more; got {guard!r}")
+    return np.array(values, int)
+
+
+def _by_volume(patches: Sequence[Patch], share: _Share, rng: np.random.Generator) -> np.ndarray:
     group = np.unique([patch["volume"] for patch in patches], return_inverse=True)[1]
-    return _assign_groups(group, val_fraction, rng)
+    return _assign_groups(group, share, rng)
 
 
-def _by_patch(patches: Sequence[Patch], val_fraction: float, rng: np.random.Generator) -> np.ndarray:
-    return _assign_groups(np.arange(len(patches)), val_fraction, rng)
+def _by_patch(patches: Sequence[Patch], share: _Share, rng: np.random.Generator) -> np.ndarray:
+    return _assign_groups(np.arange(len(patches)), share, rng)
 
 
-def _by_block(patches: Sequence[Patch], val_fraction: float, rng: np.random.Generator) -> np.ndarray:
-    group = _overlap_groups(patches)
-    role = _assign_groups(group, val_fraction, rng)
-    share = float(np.mean(role == 1))
-    if 0.5 * val_fraction <= share <= 1.5 * val_fraction:
+_WHOLE = {"volume": _by_volume, "random": _by_patch}
+
+
+def _by_block(patches: Sequence[Patch], share: _Share, guard: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    group = near_groups(patches, guard)
+    role = _assign_groups(group, share, rng)
+    if 0.5 * share.fraction <= float(np.mean(role == 1)) <= 1.5 * share.fraction:
         return role
     # the largest group alone decides the balance: cut it, and deal out the others
     largest = np.flatnonzero(group == np.bincount(group).argmax())
     others = np.flatnonzero(group != np.bincount(group).argmax())
     role = np.full(len(patches), -1)
-    role[largest] = _cut_by_plane([patches[i] for i in largest.tolist()], val_fraction, rng)
+    cut = _cut_slab if share.n_folds else _cut_end
+    role[largest] = cut([patches[i] for i in largest.tolist()], share, guard, rng)
     if len(others):
-        role[others] = _assign_groups(np.unique(group[others], return_inverse=True)[1], val_fraction, rng)
+        role[others] = _assign_groups(np.unique(group[others], return_inverse=True)[1], share, rng)
     return role
 
 
-_DIVIDERS = {"block": _by_block, "volume": _by_volume, "random": _by_patch}
-
-
-def _assign_groups(group: np.ndarray, val_fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Move whole groups, in random order, to validation while that brings its share nearer to `val_fraction`."""
+def _assign_groups(group: np.ndarray, share: _Share, rng: np.random.Generator) -> np.ndarray:
+    """Which groups validate: one fold's, or, in random order, those that bring the share nearer to the fraction."""
     sizes = np.bincount(group)
-    wanted, taken = val_fraction * len(group), 0
     role_of_group = np.zeros(len(sizes), int)
-    for g in rng.permutation(len(sizes)):
+    order = rng.permutation(len(sizes))
+    if share.n_folds:  # the largest first, each to the fold that has least
+        filled = np.zeros(share.n_folds)
+        for g in order[np.argsort(-sizes[order], kind="stable")]:
+            emptiest = int(filled.argmin())
+            filled[emptiest] += sizes[g]
+            role_of_group[g] = emptiest == share.fold
+        return role_of_group[group]
+    wanted, taken = share.fraction * len(group), 0
+    for g in order:
         if abs(taken + sizes[g] - wanted) < abs(taken - wanted) and sizes[g] < len(group):
             role_of_group[g] = 1
             taken += sizes[g]
     return role_of_group[group]
 
 
-def _overlap_groups(patches: Sequence[Patch]) -> np.ndarray:
-    """Number of the group of each patch; patches that share a voxel, directly or through others, share a group."""
+def near_groups(patches: Sequence[Mapping[str, Any]], guard: np.ndarray) -> np.ndarray:
+    """Group of each patch; patches with less than `guard` between them, directly or through others, share a group."""
     volume = np.array([patch["volume"] for patch in patches])
-    size = np.array(patches[0]["size"], float)
-    position = np.array([patch["start"] for patch in patches]) / size
+    reach = np.array(patches[0]["size"], float) + guard
+    position = np.array([patch["start"] for patch in patches]) / reach
+    if len(patches) > _MANY:  # too many pairs: blocks as large as the reach stand for the patches in them
+        cells, cell = np.unique(np.column_stack([volume * 4, np.floor(position)]), axis=0, return_inverse=True)
+        pairs = cKDTree(cells).query_pairs(1.0, p=np.inf, output_type="ndarray")
+        return _components(len(cells), pairs)[cell.reshape(-1)]
     # the volume is a fourth axis along which patches of different volumes lie far apart
     points = np.column_stack([volume * 4.0, position])
-    nearest_apart = 1.0 - 0.5 / size.max()  # distance 1 along any axis means that the boxes only touch
+    nearest_apart = 1.0 - 0.5 / reach.max()  # distance 1 along any axis means that the guard is just kept
     pairs = cKDTree(points).query_pairs(nearest_apart, p=np.inf, output_type="ndarray")
-    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(len(patches),) * 2)
+    return _components(len(patches), pairs)
+
+
+def _components(n: int, pairs: np.ndarray) -> np.ndarray:
+    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     return connected_components(graph, directed=False)[1]
 
 
-def _cut_by_plane(patches: Sequence[Patch], val_fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Cut a group across its longest axis; -1 marks the patches on the plane."""
-    start = np.array([patch["start"] for patch in patches])
-    end = start + np.array(patches[0]["size"])
-    axis = int(np.argmax(np.ptp(start, axis=0)))
-    low, high = start[:, axis], end[:, axis]
+def _cut_end(patches: Sequence[Patch], share: _Share, guard: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cut one end of a group's longest axis off for validation; -1 marks the patches too near to it to train."""
+    axis, low, high = _along_longest_axis(patches)
     if rng.integers(2):  # validate at the low end instead: mirror the axis
         low, high = -high, -low
     planes = np.unique(low)
     shares = np.array([np.mean(low >= plane) for plane in planes])
-    usable = np.array([np.any(high <= plane) for plane in planes])
+    usable = np.array([np.any(high + guard[axis] <= plane) for plane in planes])
     if not usable.any():
         return np.zeros(len(patches), int)
-    plane = planes[usable][np.argmin(np.abs(shares[usable] - val_fraction))]
-    return np.where(low >= plane, 1, np.where(high <= plane, 0, -1))
+    plane = planes[usable][np.argmin(np.abs(shares[usable] - share.fraction))]
+    return np.where(low >= plane, 1, np.where(high + guard[axis] <= plane, 0, -1))
+
+
+def _cut_slab(patches: Sequence[Patch], share: _Share, guard: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Cut a group's longest axis into one slab per fold; -1 marks the patches that neither validate nor may train."""
+    axis, low, high = _along_longest_axis(patches)
+    fold = share.fold or 0
+    planes = np.quantile((low + high) / 2, np.linspace(0, 1, share.n_folds + 1))
+    first = -np.inf if fold == 0 else planes[fold]
+    last = np.inf if fold == share.n_folds - 1 else planes[fold + 1]
+    inside = (low >= first) & (high <= last)
+    if not inside.any():  # slabs thinner than a patch: what stands in the middle
+        inside = (low + high >= 2 * first) & (low + high < 2 * last)
+    if not inside.any():
+        return np.zeros(len(patches), int)
+    first, last = low[inside].min(), high[inside].max()
+    clear = (high + guard[axis] <= first) | (low >= last + guard[axis])
+    return np.where(inside, 1, np.where(clear, 0, -1))
+
+
+def _along_longest_axis(patches: Sequence[Patch]) -> tuple[int, np.ndarray, np.ndarray]:
+    """The axis along which the patches reach farthest, and where each begins and ends."""
+    start = np.array([patch["start"] for patch in patches])
+    axis = int(np.argmax(np.ptp(start, axis=0)))
+    return axis, start[:, axis], start[:, axis] + patches[0]["size"][axis]

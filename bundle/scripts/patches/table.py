@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..geometry import IMAGE_KEY, MASK_KEY, did_you_mean, stored_keys
-from ..volumes import Volume
+from ..geometry import IMAGE_KEY, MASK_KEY, did_you_mean, stored_keys, stored_kinds
+from ..volumes import Volume, open_resampled, open_stack, resampling_mode
 
 OPTION_KEYS = ("ref_label", "spacing", "region", "split")
 """Keys of a volume that are no arrays."""
@@ -32,6 +32,42 @@ def reference_key(volume: Mapping[str, Any], ref_label: str | None = None) -> st
             f"{', '.join(array_keys(volume))}"
         )
     return key
+
+
+def open_images(volume: Mapping[str, Any]) -> list[Volume]:
+    """The image of a volume, which may be a list of arrays that are stacked as channels.
+
+    A volume with `spacing` is opened at exactly that, see `scripts.volumes.open_resampled`.
+
+    Raises:
+        FileNotFoundError: where nothing is at a path.
+        ValueError: for what is no volume, or a spacing that is not positive.
+    """
+    return open_stack(volume[IMAGE_KEY], volume.get("spacing"))
+
+
+def open_array(
+    volume: Mapping[str, Any], key: str, targets: Mapping[str, Any] | None = None, image: Volume | None = None
+) -> Volume:
+    """One array of a volume, as it is trained on: with `spacing` on the grid of the volume's image.
+
+    Args:
+        volume: a row of the `volumes` table.
+        key: which array; of several images the first.
+        targets: the `targets` table, whose kinds say how an array is interpolated; without it, integers are labels.
+        image: the first of `open_images(volume)` where that is open already.
+
+    Raises:
+        FileNotFoundError: where nothing is at the path.
+        ValueError: for what is no volume, or cannot be placed on the image's grid.
+    """
+    if image is None and (key == IMAGE_KEY or volume.get("spacing") is not None):
+        image = open_images(volume)[0]
+    if key == IMAGE_KEY and image is not None:
+        return image
+    kind = stored_kinds(targets).get(key) if targets else None
+    mode = "nearest" if key == MASK_KEY else None if kind is None else resampling_mode(kind)
+    return open_resampled(volume[key], volume.get("spacing"), mode, image)
 
 
 def volume_box(volume: Mapping[str, Any], array: Volume) -> tuple[list[int], list[int]]:
@@ -66,7 +102,10 @@ def _is_box(region: Any) -> bool:
 
 
 def make_datalist(
-    volumes: Sequence[Mapping[str, Any]], patches: Sequence[Mapping[str, Any]], targets: Mapping[str, Any]
+    volumes: Sequence[Mapping[str, Any]],
+    patches: Sequence[Mapping[str, Any]],
+    targets: Mapping[str, Any],
+    ref_label: str | None = None,
 ) -> list[dict[str, Any]]:
     """Small, picklable training data: one dictionary per patch with the paths of its volume.
 
@@ -74,10 +113,20 @@ def make_datalist(
         volumes: the `volumes` table.
         patches: what `find_patches` returned.
         targets: the `targets` table; arrays that no target needs are left out.
+        ref_label: as given to `find_patches`. Each datum says under `ref_label` in which of its arrays labels were
+            found, so that loading notices when they are gone.
 
     Returns:
-        `{"image": PATH, "<target>": PATH, ..., "start": [z, y, x], "size": [z, y, x], "volume": index}`.
+        `{"image": PATH, "<target>": PATH, ..., "ref_label": key, "start": [z, y, x], "size": [z, y, x],
+        "volume": index}`, and whatever else a patch holds.
     """
     wanted = {IMAGE_KEY, MASK_KEY, *stored_keys(targets), "spacing"}
-    rows = [{key: value for key, value in volume.items() if key in wanted} for volume in volumes]
+    rows = []
+    for volume in volumes:
+        row = {key: value for key, value in volume.items() if key in wanted}
+        try:
+            reference = reference_key(volume, ref_label)
+        except ValueError:  # patches that no label decided
+            reference = ""
+        rows.append(row | ({"ref_label": reference} if reference in row else {}))
     return [{**rows[patch["volume"]], **patch} for patch in patches]

@@ -3,10 +3,12 @@
 from .boundary import LabelToBoundary, LabelToBoundaryd
 from .dilate import DilateLabel, DilateLabeld
 from .distance import LabelToDistance, LabelToDistanced
+from .intensity import NormalizeImage, NormalizeImaged
 from .load import LoadZarrPatchd
 from .normals import LabelToNormals, LabelToNormalsd
 from .open import OpenVolumed
 from .per_target import reorient_targets
+from .random_start import RandPatchStartd
 from .reorient import ReorientVectors, ReorientVectorsd, TakeReferenceAffine, TakeReferenceAffined
 from .smooth import SmoothLabel, SmoothLabeld
 
@@ -20,7 +22,10 @@ __all__ = [
     "LabelToNormals",
     "LabelToNormalsd",
     "LoadZarrPatchd",
+    "NormalizeImage",
+    "NormalizeImaged",
     "OpenVolumed",
+    "RandPatchStartd",
     "ReorientVectors",
     "ReorientVectorsd",
     "SmoothLabel",

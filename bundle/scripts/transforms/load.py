@@ -3,19 +3,52 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Hashable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaTensor
+from monai.data import MetaObj, MetaTensor
 from monai.transforms import MapTransform
+from monai.utils import MetaKeys
 
 from ..geometry import IMAGE_KEY, MASK_KEY, UNKNOWN_LABEL, Kind, parse_targets, stored_kinds
-from ..volumes import Volume, open_volume
+from ..volumes import Volume, open_resampled, open_stack, resampling_mode, set_chunk_cache
 
 logger = logging.getLogger(__name__)
+
+_NOTES = ("start", "size", "volume", "spacing", "ref_label", "found", "start_range", "bbox_percent", "labeled_ratio")
+"""Keys of a datum that are no arrays; the sample does not have them."""
+
+_MOST_READS = 8
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The arrays of one volume; keys that it does not carry are absent."""
+
+    arrays: dict[str, list[Volume]]
+    stored_dtypes: dict[str, str]
+
+    @property
+    def grid(self) -> Volume:
+        return self.arrays[IMAGE_KEY][0]
+
+    def meta(self, start: Sequence[int], size: Sequence[int]) -> dict[str, Any]:
+        """What the tensors of a box have in common."""
+        affine = self.grid.affine
+        affine[:3, 3] += affine[:3, :3] @ start
+        return {
+            "start": np.array(start),
+            "size": np.array(size),
+            "spacing": np.array(self.grid.spacing),
+            "original_affine": torch.from_numpy(affine),
+            "reference_affine": torch.from_numpy(affine.copy()),
+        }
 
 
 class LoadZarrPatchd(MapTransform):
@@ -26,96 +59,139 @@ class LoadZarrPatchd(MapTransform):
     and other kinds NaN: unknown, so that no loss counts there. A key that this volume does not carry is unknown
     everywhere; a missing mask (`mask`, or a key that a target names as its mask) is 1 inside the volume.
 
+    A datum with `spacing` is read at exactly that: images, scalars and vectors are interpolated, of labels the nearest
+    voxel is taken, and every array is placed on the image's grid by physical position. Where an array ends
+    before the image does, it is unknown.
+
     The affine of each tensor maps array index (z, y, x) to physical position; its meta carries `reference_affine` (the
-    affine before any spatial transform), `start`, `size`, `spacing` and `filename_or_obj`. The sample gets `patch`, a
-    dictionary with `volume`, `start` and `size`.
+    affine before any spatial transform), `start`, `size`, `spacing`, `dtype` (as stored) and `filename_or_obj`. The
+    sample gets `patch`, a dictionary with `volume`, `start` and `size`.
+
+    Where a datum says under `ref_label` which array was searched for labels, an array without any there, and at the
+    place where they were `found` (default `start`), is an error: it has changed since, or lost chunks.
+
+    The arrays of a sample are read at the same time, by threads that each process starts for itself.
 
     Args:
         keys: keys to load; `image` (a path, or a list of paths that are stacked as channels) must be one of them.
         targets: the `targets` table, which says what kind each key is; keys that it does not name are labels
             where they are stored as integers, and scalars otherwise.
+        cache_bytes: memory for decoded chunks in each process that reads, so that overlapping patches decode
+            each chunk once; `None` leaves the cache as it is.
 
     Raises:
-        ValueError: if the arrays of one datum differ in shape, or a key is missing and `targets` does not name it.
+        ValueError: if the arrays of one datum differ in shape or cannot be placed on the image's grid, a key is missing
+            and `targets` does not name it, or labels are gone.
         FileNotFoundError: if an array does not exist.
         CorruptChunkError: if a chunk cannot be decoded.
     """
 
-    def __init__(self, keys: KeysCollection, targets: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, keys: KeysCollection, targets: Mapping[str, Any] | None = None, cache_bytes: int | None = None
+    ) -> None:
         super().__init__(keys)
         if IMAGE_KEY not in self.keys:
             raise ValueError(f"keys must hold '{IMAGE_KEY}', whose grid the others share; got {list(self.keys)}")
+        if cache_bytes is not None and cache_bytes < 0:
+            raise ValueError(f"cache_bytes must be at least 0, or null; got {cache_bytes}")
         self.kinds = stored_kinds(targets) if targets else {}
         rows = parse_targets(targets).values() if targets else ()
         self.channels = {row.stored_key: row.channels for row in rows}
         self.masks = {MASK_KEY, *(row.mask for row in rows if row.mask is not None)}
-        self._volumes: dict[tuple[str, Any], Volume] = {}
+        self.cache_bytes = cache_bytes
         self._reported: set[str] = set()
+        self._forget()
+
+    def _forget(self) -> None:
+        """What belongs to the process that reads: stores, threads."""
+        self._opened: dict[tuple[str, ...], _Opened] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self._process = -1
 
     def __getstate__(self) -> dict[str, Any]:
-        # stores are opened in the process that reads
-        return {**self.__dict__, "_volumes": {}}
+        return {**self.__dict__, "_opened": {}, "_pool": None, "_process": -1}
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         sample = dict(data)
-        start, size = ([int(n) for n in sample.pop(key)] for key in ("start", "size"))
-        spacing = sample.pop("spacing", None)
-        paths = sample[IMAGE_KEY]
-        images = [self._open(path, spacing) for path in (paths if _is_list(paths) else [paths])]
-        grid = images[0]
-        self._report_padding(grid, start, size)
-        for key in self.keys:
-            if key == IMAGE_KEY:
-                parts = [self._checked(image, grid, key).read(start, size).astype(np.float32) for image in images]
-                array = np.concatenate(parts)  # [C D H W] -> C D H W
-            elif sample.get(key) is None:
-                array = self._unknown(str(key), grid, start, size)
-            else:
-                volume = self._checked(self._open(sample[key], spacing), grid, key)
-                array = self._read(volume, self._kind(str(key), volume), start, size, 0 if key in self.masks else None)
-            sample[key] = _meta_tensor(array, grid, start, size, str(sample.get(key) or grid.path))
-        sample["patch"] = {
-            "volume": int(sample.pop("volume", 0)),
-            "start": np.asarray(start),
-            "size": np.asarray(size),
-        }
+        notes = {key: sample.pop(key, None) for key in _NOTES}
+        start, size = ([int(n) for n in notes[key]] for key in ("start", "size"))
+        opened = self._open(sample, notes["spacing"])
+        self._report_padding(opened.grid, start, size)
+        reads = [(key, volume, start, size, notes) for key, volumes in opened.arrays.items() for volume in volumes]
+        pending = [self._threads().submit(self._load, *read) for read in reads[1:]]
+        meta = opened.meta(start, size)
+        blocks: dict[str, list[np.ndarray]] = {IMAGE_KEY: [self._load(*reads[0])]}  # C D H W each
+        for (key, *_), future in zip(reads[1:], pending, strict=True):
+            blocks.setdefault(key, []).append(future.result())
+        for key in map(str, self.keys):
+            found = blocks.get(key) or [self._unknown(key, opened.grid, start, size)]
+            array = found[0] if len(found) == 1 else np.concatenate(found)
+            source = str(opened.grid.path if sample.get(key) is None else sample[key])
+            own = {"filename_or_obj": source, "dtype": opened.stored_dtypes.get(key, "")}
+            sample[key] = _meta_tensor(array, own | meta)
+        sample["patch"] = {"volume": int(notes["volume"] or 0), "start": np.asarray(start), "size": np.asarray(size)}
         return sample
 
-    def _open(self, path: Any, spacing: Sequence[float] | None) -> Volume:
-        key = (str(path), None if spacing is None else tuple(spacing))
-        if key not in self._volumes:
-            self._volumes[key] = open_volume(path, spacing=spacing)
-        return self._volumes[key]
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_MOST_READS, thread_name_prefix="LoadZarrPatchd")
+        return self._pool
 
-    def _checked(self, volume: Volume, grid: Volume, key: Hashable) -> Volume:
-        if volume.spatial_shape != grid.spatial_shape:
-            raise ValueError(
-                f"'{key}' {volume.path} has shape {volume.spatial_shape}, the image {grid.path} has "
-                f"{grid.spatial_shape} (z y x): all arrays of a volume must share one grid"
-            )
-        return volume
+    def _open(self, sample: Mapping[Hashable, Any], spacing: Sequence[float] | None) -> _Opened:
+        if self._process != os.getpid():  # the first call, or a fork
+            self._forget()
+            self._process = os.getpid()
+            if self.cache_bytes is not None:
+                set_chunk_cache(self.cache_bytes)
+        name = (str(spacing), *(str(sample.get(key)) for key in self.keys))
+        if name not in self._opened:
+            self._opened[name] = self._open_anew(sample, spacing)
+        return self._opened[name]
+
+    def _open_anew(self, sample: Mapping[Hashable, Any], spacing: Sequence[float] | None) -> _Opened:
+        images = open_stack(sample[IMAGE_KEY], spacing)
+        arrays = {IMAGE_KEY: images}
+        for key in map(str, self.keys):
+            if key != IMAGE_KEY and sample.get(key) is not None:
+                kind = self.kinds.get(key, Kind.LABEL if key in self.masks else None)
+                mode = None if kind is None else resampling_mode(kind)
+                arrays[key] = [open_resampled(sample[key], spacing, mode, images[0])]
+        for key, volumes in arrays.items():
+            for volume in volumes:
+                _check_shape(volume, images[0], key)
+        return _Opened(arrays, {key: str(volumes[0].stored_dtype) for key, volumes in arrays.items()})
+
+    def _load(
+        self, key: str, volume: Volume, start: Sequence[int], size: Sequence[int], notes: Mapping[str, Any]
+    ) -> np.ndarray:
+        """One array's part of the sample, C D H W."""
+        block = volume.read(start, size)
+        if key == notes["ref_label"] and not _is_labelled(block):
+            _check_found(key, volume, start, size, notes["found"])
+        if key == IMAGE_KEY:
+            return block.astype(np.float32, copy=False)
+        return self._values(key, volume, block, start, size)
 
     def _kind(self, key: str, volume: Volume) -> Kind:
-        is_integer = np.issubdtype(volume.dtype, np.integer) or volume.dtype == bool
-        return self.kinds.get(key, Kind.LABEL if is_integer and volume.encoding is None else Kind.SCALAR)
+        is_integer = volume.dtype.kind in "biu" and volume.encoding is None
+        return self.kinds.get(key, Kind.LABEL if is_integer else Kind.SCALAR)
 
-    def _read(
-        self, volume: Volume, kind: Kind, start: Sequence[int], size: Sequence[int], label_fill: int | None
+    def _values(
+        self, key: str, volume: Volume, block: np.ndarray, start: Sequence[int], size: Sequence[int]
     ) -> np.ndarray:
-        array = volume.read(start, size)
-        if kind is Kind.LABEL:
-            fill: float = UNKNOWN_LABEL if label_fill is None else label_fill
+        fill: float = np.nan
+        if self._kind(key, volume) is Kind.LABEL:
+            fill = 0 if key in self.masks else UNKNOWN_LABEL
             # 32 bits hold every id of a smaller type, and the -1 of unknown voxels
-            wide = np.issubdtype(array.dtype, np.integer) and array.dtype.itemsize >= 4 and array.dtype != np.int32
-            array = array.astype(np.int64 if wide else np.int32)
+            is_wide = block.dtype.kind in "iu" and block.dtype.itemsize >= 4 and block.dtype != np.int32
+            array = block.astype(np.int64 if is_wide else np.int32, copy=False)
         else:
-            fill = np.nan
-            array = volume.decode(array)
-        inside = tuple(slice(lo, n - hi) for n, (lo, hi) in zip(size, volume.padding(start, size), strict=True))
-        if any(part != slice(0, n) for part, n in zip(inside, size, strict=True)):
-            padded = np.full_like(array, fill)
-            padded[:, *inside] = array[:, *inside]
-            array = padded
+            array = block if block.dtype == np.float32 and volume.encoding is None else volume.decode(block)
+        for axis, (before, after) in enumerate(volume.padding(start, size), start=1):
+            if before or after:
+                at = [slice(None)] * axis
+                array[(*at, slice(before))] = fill
+                array[(*at, slice(size[axis - 1] - after, None))] = fill
         return array
 
     def _unknown(self, key: str, grid: Volume, start: Sequence[int], size: Sequence[int]) -> np.ndarray:
@@ -130,33 +206,45 @@ class LoadZarrPatchd(MapTransform):
         return np.full((self.channels[key], *size), np.nan, np.float32)
 
     def _report_padding(self, grid: Volume, start: Sequence[int], size: Sequence[int]) -> None:
-        if (
-            any(n < wanted for n, wanted in zip(grid.spatial_shape, size, strict=True))
-            and grid.path not in self._reported
-        ):
+        is_small = any(n < wanted for n, wanted in zip(grid.spatial_shape, size, strict=True))
+        if is_small and grid.path not in self._reported:
             self._reported.add(grid.path)
             logger.warning(
                 "volume %s of shape %s is smaller than the patch %s: it is padded",
-                grid.path,
-                grid.spatial_shape,
-                list(size),
-            )
+                grid.path, grid.spatial_shape, list(size),
+            )  # fmt: skip
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+def _check_shape(volume: Volume, grid: Volume, key: str) -> None:
+    if volume.spatial_shape != grid.spatial_shape:
+        raise ValueError(
+            f"'{key}' {volume.path} has shape {volume.spatial_shape}, the image {grid.path} has "
+            f"{grid.spatial_shape} (z y x): all arrays of a volume must share one grid, or the volume needs a "
+            "'spacing', at which arrays are placed by the physical position that their stores state"
+        )
 
 
-def _meta_tensor(array: np.ndarray, grid: Volume, start: Sequence[int], size: Sequence[int], source: str) -> MetaTensor:
-    affine = np.array(grid.affine, dtype=np.float64)
-    affine[:3, 3] += affine[:3, :3] @ np.asarray(start, np.float64)
-    affine_tensor = torch.from_numpy(affine)
-    meta = {
-        "filename_or_obj": source,
-        "start": np.asarray(start),
-        "size": np.asarray(size),
-        "spacing": np.asarray(grid.spacing, np.float64),
-        "original_affine": affine_tensor.clone(),
-        "reference_affine": affine_tensor.clone(),
-    }
-    return MetaTensor(torch.from_numpy(np.ascontiguousarray(array)), affine=affine_tensor, meta=meta)
+def _is_labelled(block: np.ndarray) -> bool:
+    """Whether any voxel is neither 0 nor NaN."""
+    return bool(block.any()) and (block.dtype.kind != "f" or bool(np.nan_to_num(block, nan=0.0).any()))
+
+
+def _check_found(
+    key: str, volume: Volume, start: Sequence[int], size: Sequence[int], found: Sequence[int] | None
+) -> None:
+    """Where the search found labels, there must still be some."""
+    place = list(start) if found is None else [int(n) for n in found]
+    if place == list(start) or not _is_labelled(volume.read(place, size)):
+        raise ValueError(
+            f"'{key}' {volume.path} has no labelled voxel in the box at {place} of size {list(size)} (z y x), where "
+            "there were labels when patches were searched: the store has lost chunks, or its labels have changed. "
+            "Restore the store, or delete the patch cache so that patches are searched anew"
+        )
+
+
+def _meta_tensor(array: np.ndarray, meta: dict[str, Any]) -> MetaTensor:
+    # what MetaTensor(array, meta=meta) does, without the checks that take longer than copying a small patch
+    tensor = torch.from_numpy(array).as_subclass(MetaTensor)
+    MetaObj.__init__(tensor)
+    tensor.meta = {**meta, MetaKeys.AFFINE: meta["original_affine"].clone()}
+    return tensor

@@ -1,28 +1,43 @@
 """What a volume is: open, describe, read and write it, whatever its format."""
 
 from .blocks import bundle, lattice, touched_blocks
+from .chunk_cache import set_chunk_cache
 from .encoding import NORMAL_INT8, NORMAL_UINT16, Encoding, decode, encode
-from .errors import CorruptChunkError
+from .errors import CannotListError, CorruptChunkError, RemoteError
 from .grid import Grid, unit_symbol
 from .monai_reader import ZarrReader
+from .paths import is_url
+from .placement import open_resampled, open_stack, resampling_mode
+from .resample import ResampledVolume
+from .statistics import value_statistics, volume_statistics
 from .volume import Volume, open_volume
 from .writer import OmeZarrWriter, create_ome_zarr
 
 __all__ = [
     "NORMAL_INT8",
     "NORMAL_UINT16",
+    "CannotListError",
     "CorruptChunkError",
     "Encoding",
     "Grid",
     "OmeZarrWriter",
+    "RemoteError",
+    "ResampledVolume",
     "Volume",
     "ZarrReader",
     "bundle",
     "create_ome_zarr",
     "decode",
     "encode",
+    "is_url",
     "lattice",
+    "open_resampled",
+    "open_stack",
     "open_volume",
+    "resampling_mode",
+    "set_chunk_cache",
     "touched_blocks",
     "unit_symbol",
+    "value_statistics",
+    "volume_statistics",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -73,13 +75,16 @@ class AxisLayout:
 
     def to_cdhw(self, block: np.ndarray) -> np.ndarray:
         """Move the axes of a stored block, t of length 1, to C D H W (a view)."""
-        names = self.names
-        if "t" in names:
-            block = block.squeeze(names.index("t"))
-            names = names.replace("t", "")
-        present = [a for a in "czyx" if a in names]
-        block = block.transpose([names.index(a) for a in present])  # stored order -> [C] [D] H W
-        return np.expand_dims(block, [axis for axis, a in enumerate("czyx") if a not in names])  # -> C D H W
+        order, index = _to_cdhw(self.names)
+        return block.transpose(order)[index]  # stored order -> [T] [C] [D] H W -> C D H W
+
+
+@cache
+def _to_cdhw(names: str) -> tuple[list[int], tuple[Any, ...]]:
+    """How axes are moved to [T] [C] [D] H W, and the index that then drops t and adds what is missing."""
+    order = [names.index(a) for a in "tczyx" if a in names]
+    added = [slice(None) if a in names else None for a in "czyx"]
+    return order, (0, *added) if "t" in names else tuple(added)
 
 
 def _checked_time(names: str, shape: Sequence[int], time: int | None, where: str) -> int:

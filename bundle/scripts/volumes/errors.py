@@ -29,3 +29,14 @@ def corrupt_chunk(
         f"{path}: chunk '{chunk}' (stored voxels [{box}]) cannot be read: {type(reason).__name__}: {reason}. "
         "The file is damaged or cut short; restore it from its source, or delete the chunk to read it as empty"
     )
+
+
+class RemoteError(OSError):
+    """A server does not answer, or refuses; the message names the URL.
+
+    It takes the message alone, so that it survives the way back from a worker process.
+    """
+
+
+class CannotListError(OSError):
+    """A server does not say which files it has."""

@@ -51,8 +51,12 @@ class ArraySource(ABC):
         """
 
     @abstractmethod
-    def stored_boxes(self) -> list[Box]:
-        """Boxes along the stored axes, not clipped to the shape, of which the store holds data."""
+    def stored_boxes(self, *, inside_shards: bool = False) -> list[Box]:
+        """Boxes along the stored axes, not clipped to the shape, of which the store holds data.
+
+        Args:
+            inside_shards: where chunks are packed into larger files, list those chunks.
+        """
 
     @abstractmethod
     def signature(self) -> Iterator[str]:
@@ -72,7 +76,7 @@ class ArraySource(ABC):
 class FileSource(ArraySource):
     """An array that is one file: stored as a whole, or not at all."""
 
-    def stored_boxes(self) -> list[Box]:
+    def stored_boxes(self, *, inside_shards: bool = False) -> list[Box]:
         """One box: the whole array."""
         return [((0,) * len(self.shape), self.shape)]
 

@@ -40,6 +40,7 @@ class Volume:
         spacing: voxel size along z, y, x in `unit`.
         translation: position of the centre of voxel 0 along z, y, x in `unit`.
         unit: `nm`, `um`, `mm`, another word as stored, or `None`.
+        states_geometry: whether the store itself says what spacing it has.
         chunks: D, H, W of a chunk (sharded arrays: of the chunk within a shard; files: what is read at once).
         fill_value: value of voxels that the store leaves out.
         attributes: other attributes of the store. A NIfTI's orientation is here as `nifti_affine` and not applied.
@@ -49,9 +50,11 @@ class Volume:
     def __init__(self, path: str, opened: OpenedArray, layout: AxisLayout, grid: Grid) -> None:
         self._source, self._layout, self._grid = opened.source, layout, grid
         self._padding_reported = False
+        self.states_geometry = opened.grid is not None
         self.path = path
         self.name = short_name(split_level(path)[0])
         self.shape = layout.cdhw_shape(opened.source.shape)
+        self._inside = self._everywhere()
         self.chunks: Triplet = layout.spatial_ints(opened.source.chunks, 1)
         self.dtype = opened.source.dtype
         self.fill_value = opened.source.fill_value
@@ -79,6 +82,11 @@ class Volume:
         return self._grid.unit
 
     @property
+    def stored_dtype(self) -> np.dtype:
+        """NumPy type of what is stored; `dtype` differs from it where reading interpolates."""
+        return self.dtype
+
+    @property
     def affine(self) -> np.ndarray:
         """4 x 4 float64 from array index (z, y, x) to position in `unit`."""
         return self._grid.affine
@@ -90,9 +98,9 @@ class Volume:
     def padding(self, start: Sequence[int], size: Sequence[int]) -> Padding:
         """How many voxels of a box lie before and behind the array, along z, y, x. Reads nothing."""
         pads = []
-        for low, length, extent in zip(start, size, self.spatial_shape, strict=True):
-            before = min(max(-low, 0), length)
-            pads.append((int(before), int(min(max(low + length - extent, 0), length - before))))
+        for low, length, (first, stop) in zip(start, size, self._inside, strict=True):
+            before = min(max(first - low, 0), length)
+            pads.append((int(before), int(min(max(low + length - stop, 0), length - before))))
         return pads[0], pads[1], pads[2]
 
     def read(
@@ -117,10 +125,10 @@ class Volume:
         if min(size) < 1:
             raise ValueError(f"{self.path}: size {size} of the box to read; expected three numbers of at least 1")
         wanted = self._checked_channels(channels)
+        if all(first <= low <= stop - n for low, n, (first, stop) in zip(start, size, self._inside, strict=True)):
+            return self._read_inside(start, size, wanted)
         pads = self.padding(start, size)
         inner = tuple(length - before - after for length, (before, after) in zip(size, pads, strict=True))
-        if not any(before or after for before, after in pads):
-            return self._read_inside(start, size, wanted)
         self._report_padding(start, size)
         if self.dtype.kind != "f" and not _fits(fill, self.dtype):
             raise ValueError(f"{self.path}: fill = {fill} does not fit the volume's type {self.dtype}")
@@ -135,14 +143,21 @@ class Volume:
         """Values of an array C D H W as `read` returns it, float32: the stored encoding applied, or a mere cast."""
         return decode(array, self.encoding)
 
-    def stored_chunks(self) -> list[tuple[Triplet, Triplet]]:
+    def stored_chunks(self, inside_shards: bool = False) -> list[tuple[Triplet, Triplet]]:
         """Start (z, y, x) and size of every box of which the store holds data, in array order.
 
         Found by listing the store, so the cost follows what is stored, not the volume's extent. For a sharded array
         the boxes are shards; for a file, the whole volume is one box. Boxes end at the volume's border.
+
+        Args:
+            inside_shards: for a sharded array, the chunks that the shards hold: of every shard its index is read, a
+                few bytes per chunk. Shards that keep it in an unusual way are listed whole.
+
+        Raises:
+            CorruptChunkError: for a shard whose index is damaged.
         """
         layout, source, boxes = self._layout, self._source, set()
-        for start, size in source.stored_boxes():
+        for start, size in source.stored_boxes(inside_shards=inside_shards):
             if "t" in layout.names:
                 axis = layout.names.index("t")
                 if not start[axis] <= layout.time < start[axis] + size[axis]:
@@ -164,6 +179,10 @@ class Volume:
         for line in self._source.signature():
             digest.update(f"\n{line}".encode())
         return digest.hexdigest()
+
+    def _everywhere(self) -> tuple[tuple[int, int], ...]:
+        """First voxel and last plus one, along z, y, x."""
+        return tuple((0, extent) for extent in self.spatial_shape)
 
     def _checked_channels(self, channels: Sequence[int] | None) -> list[int]:
         wanted = list(range(self.channels)) if channels is None else [int(c) for c in channels]
@@ -262,7 +281,7 @@ def _runs(numbers: list[int]) -> list[tuple[int, int]]:
 
 
 def _ints(values: Sequence[int], what: str) -> Triplet:
-    numbers = tuple(int(v) for v in values)
-    if len(numbers) != 3 or any(n != v for n, v in zip(numbers, values, strict=True)):
+    numbers = tuple(map(int, values))
+    if len(numbers) != 3 or numbers != tuple(values):
         raise ValueError(f"{what}: expected three whole numbers [z, y, x], got {list(values)}")
     return numbers[0], numbers[1], numbers[2]

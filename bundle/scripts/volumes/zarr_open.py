@@ -11,9 +11,9 @@ from ..geometry import did_you_mean
 from .grid import Triple, nearest_spacing
 from .ngff import Level, Multiscale, parse_multiscale
 from .paths import is_url, join, parents
-from .source import OpenedArray
+from .source import ArraySource, OpenedArray
 from .stores import open_store
-from .zarr_source import ZarrSource
+from .tensorstore_source import fastest_source
 
 _MAX_LISTED = 12
 
@@ -45,7 +45,7 @@ def open_zarr(path: str, level: int | None, spacing: Triple | None) -> OpenedArr
         raise FileNotFoundError(
             f"{path}: the metadata list '{chosen.path}', but no array is there; levels are {multiscale.table()}"
         ) from None
-    return _level_of_group(ZarrSource(array_path, array), array, multiscale, chosen, attributes)
+    return _level_of_group(fastest_source(array_path, array), array, multiscale, chosen, attributes)
 
 
 def _open_node(path: str) -> zarr.Array | zarr.Group:
@@ -64,7 +64,7 @@ def _open_node(path: str) -> zarr.Array | zarr.Group:
 def _open_array(path: str, array: zarr.Array, level: int | None) -> OpenedArray:
     if level not in (None, 0):
         raise ValueError(f"{path} is one array, so level {level} does not exist; expected level 0, or its group's path")
-    source, attributes = ZarrSource(path, array), dict(array.attrs)
+    source, attributes = fastest_source(path, array), dict(array.attrs)
     full_path = path if is_url(path) else str(Path(path).absolute())
     for parent, inner in parents(full_path, depth=1 if is_url(path) else 3):
         group_attributes = _group_attributes(parent)
@@ -79,7 +79,7 @@ def _open_array(path: str, array: zarr.Array, level: int | None) -> OpenedArray:
 
 
 def _level_of_group(
-    source: ZarrSource, array: zarr.Array, multiscale: Multiscale, level: Level, attributes: dict[str, Any]
+    source: ArraySource, array: zarr.Array, multiscale: Multiscale, level: Level, attributes: dict[str, Any]
 ) -> OpenedArray:
     return OpenedArray(source, multiscale.axes, level.grid, attributes | dict(array.attrs))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import logging
+import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -13,11 +16,18 @@ import zarr
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
-from .errors import corrupt_chunk
+from .chunk_cache import Selection, chunk_cache, read_through
+from .errors import CannotListError, RemoteError, corrupt_chunk
+from .shard_index import ShardIndex
 from .source import ArraySource, Box
 from .stores import list_keys, open_store
 
+logger = logging.getLogger(__name__)
+
 _METADATA_KEYS = ("zarr.json", ".zarray", ".zattrs")
+
+_MOST_UNLISTED = 20_000
+"""Most chunks of an array whose server cannot list them."""
 
 
 class ZarrSource(ArraySource):
@@ -32,7 +42,7 @@ class ZarrSource(ArraySource):
 
     def __init__(self, path: str, array: zarr.Array | None = None) -> None:
         super().__init__(path)
-        array = self.open_handle() if array is None else array
+        array = self.open_array() if array is None else array
         self._handle, self._handle_owner = array, os.getpid()
         self.shape = tuple(int(n) for n in array.shape)
         if array.dtype.kind not in "biuf":
@@ -42,34 +52,81 @@ class ZarrSource(ArraySource):
         self.stored_size = tuple(int(n) for n in array.shards or array.chunks)
         self.fill_value = 0 if array.fill_value is None else np.asarray(array.fill_value).item()
         self.key_prefix, self.key_separator = _key_encoding(array)
+        self.shard_index = ShardIndex.of(array)
+        self._cache_owner = object()  # another one in every copy
 
-    def open_handle(self) -> zarr.Array:
+    def open_array(self) -> zarr.Array:
+        """Open the array with zarr-python."""
         return zarr.open_array(open_store(self.path), mode="r")
 
-    def read(self, selection: tuple[slice, ...]) -> np.ndarray:
+    def open_handle(self) -> Any:
+        return self.open_array()
+
+    def read(self, selection: Selection) -> np.ndarray:
         try:
-            return self._read(selection)
-        except MemoryError:
+            cache = chunk_cache()
+            if not cache.limit_bytes:
+                return self._read(selection)
+            block = read_through(
+                cache,
+                self._cache_owner,
+                selection,
+                shape=self.shape,
+                chunks=self.chunks,
+                dtype=self.dtype,
+                read_boxes=self.read_boxes,
+            )
+            return self._read(selection) if block is None else block
+        except (MemoryError, RemoteError):
             raise
         except Exception as error:
             self._blame_chunk(selection)
             raise OSError(f"{self.path}: reading failed: {type(error).__name__}: {error}") from error
 
-    def stored_boxes(self) -> list[Box]:
-        return [
-            (tuple(i * n for i, n in zip(index, self.stored_size, strict=True)), self.stored_size)
-            for index, _ in self._stored_keys(with_status=False)
+    def read_boxes(self, selections: list[Selection]) -> list[np.ndarray]:
+        """Read several boxes at once."""
+        array = self.handle.async_array
+
+        async def read_all() -> list[Any]:
+            return await asyncio.gather(*(array.getitem(selection) for selection in selections))
+
+        return [np.asarray(block, self.dtype) for block in sync(read_all())]
+
+    def stored_boxes(self, *, inside_shards: bool = False) -> list[Box]:
+        """Boxes of the chunks (shards) that are stored.
+
+        Args:
+            inside_shards: for a sharded array, the chunks that the shards hold, as their indices say.
+
+        Raises:
+            CorruptChunkError: for a shard whose index is damaged.
+        """
+        try:
+            indices = [index for index, _ in self._stored_keys(with_status=False)]
+        except CannotListError as error:
+            indices = self._every_index(error)
+        stored = [
+            (tuple(i * n for i, n in zip(index, self.stored_size, strict=True)), self.stored_size) for index in indices
         ]
+        if not inside_shards or self.shard_index is None:
+            return stored
+        keys = [self._key_of(start) for start, _ in stored]
+        return self.shard_index.boxes(self.path, keys, [start for start, _ in stored])
 
     def signature(self) -> Iterator[str]:
         """Metadata as stored, and every chunk's key; local stores add its size and time of change."""
+        store = open_store(self.path)
         for key in _METADATA_KEYS:
-            content = sync(self.handle.store_path.store.get(key, prototype=default_buffer_prototype()))
+            content = sync(store.get(key, prototype=default_buffer_prototype()))
             yield f"{key} {'' if content is None else content.to_bytes().decode()}"
-        for index, status in sorted(self._stored_keys(with_status=True)):
+        try:
+            stored = sorted(self._stored_keys(with_status=True))
+        except CannotListError:
+            stored = []  # then changed voxels go unnoticed
+        for index, status in stored:
             yield f"{index} {status}"
 
-    def _read(self, selection: tuple[slice, ...]) -> np.ndarray:
+    def _read(self, selection: Selection) -> np.ndarray:
         block = cast(np.ndarray, self.handle[selection])
         return block.astype(self.dtype, copy=False)
 
@@ -82,7 +139,20 @@ class ZarrSource(ArraySource):
             if match is not None:
                 yield tuple(int(n) for n in match.groups()), status
 
-    def _blame_chunk(self, selection: tuple[slice, ...]) -> None:
+    def _every_index(self, error: CannotListError) -> list[tuple[int, ...]]:
+        """All chunks of an array of few chunks, whose server cannot say which are stored."""
+        counts = [-(-extent // n) for extent, n in zip(self.shape, self.stored_size, strict=True)]
+        if math.prod(counts) > _MOST_UNLISTED:
+            raise error
+        logger.warning("%s; all of its %d chunks are taken to be there", error, math.prod(counts))
+        return list(itertools.product(*map(range, counts)))
+
+    def _key_of(self, start: Iterable[int]) -> str:
+        """Key of the stored chunk (shard) that holds a voxel."""
+        index = (str(low // n) for low, n in zip(start, self.stored_size, strict=True))
+        return self.key_prefix + self.key_separator.join(index)
+
+    def _blame_chunk(self, selection: Selection) -> None:
         """Read chunk by chunk what failed as a whole, and raise for the first bad one."""
         ranges = [range(s.start // n, -(-s.stop // n)) for s, n in zip(selection, self.chunks, strict=True)]
         for index in itertools.product(*ranges):
@@ -91,9 +161,7 @@ class ZarrSource(ArraySource):
             try:
                 self._read(tuple(map(slice, start, stop)))
             except Exception as error:
-                stored = (str(low // n) for low, n in zip(start, self.stored_size, strict=True))
-                key = self.key_prefix + self.key_separator.join(stored)
-                raise corrupt_chunk(self.path, key, start, stop, error) from error
+                raise corrupt_chunk(self.path, self._key_of(start), start, stop, error) from error
 
 
 def _key_encoding(array: zarr.Array) -> tuple[str, str]:

@@ -19,7 +19,7 @@ def sample_keys(targets: Mapping[str, Any]) -> list[str]:
 
 
 def common_spacing(volumes: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Median physical voxel size z, y, x of the volumes' images: the one that the network is planned for."""
+    """Median voxel size z, y, x at which the volumes' images are read: the one that the network is planned for."""
     spacings = [open_images(volume)[0].spacing for volume in volumes]
     return [float(value) for value in np.median(spacings, axis=0)]
 

@@ -34,9 +34,12 @@ def find_cause(error: BaseException | None, kind: type[BaseException]) -> BaseEx
 
 
 def root_message(error: BaseException) -> str:
-    """What the first error of a chain said, and which component of a config said it."""
+    """What the first error of a chain said, and which component of a config said it.
+
+    A chunk that cannot be read counts as a first error: its message names store and box, the codec's does not.
+    """
     component = ""
-    while error.__cause__ is not None:
+    while error.__cause__ is not None and not isinstance(error, CorruptChunkError):
         if match := re.search(r"Failed to instantiate component '([^']+)'", str(error)):
             component = f"{match[1]}: "
         error = error.__cause__

@@ -1,0 +1,82 @@
+"""How often patches are drawn, against the definition of each method."""
+
+import numpy as np
+import pytest
+import torch
+
+from scripts.patches import PatchSampler, select_patches
+from scripts.patches.class_counts import ClassCounts
+
+COUNTS = ClassCounts(["a", "b"], np.array([[30, 0], [10, 0], [0, 0], [0, 5], [60, -1]]))
+
+
+def frequencies(sampler, epochs=40):
+    drawn = np.concatenate([list(sampler) for _ in range(epochs)])
+    return np.bincount(drawn, minlength=sampler.n_patches) / len(drawn)
+
+
+@pytest.mark.parametrize(("n_patches", "num_samples"), [(5, 12), (7, 3), (1, 4)])
+def test_uniform_draws_each_once_before_any_again(n_patches, num_samples):
+    sampler = PatchSampler(n_patches, num_samples)
+    assert len(sampler) == len(list(sampler)) == num_samples
+    times = np.bincount(list(sampler), minlength=n_patches)
+    assert times.max() - times.min() <= 1
+    assert len(PatchSampler(n_patches)) == n_patches
+
+
+def test_order_follows_the_global_seed_and_differs_between_epochs():
+    sampler = PatchSampler(50)
+    torch.manual_seed(3)
+    first, second = list(sampler), list(sampler)
+    torch.manual_seed(3)
+    assert [list(sampler), list(sampler)] == [first, second]
+    assert first != second
+
+
+def test_foreground_share_is_drawn_by_class():
+    """Half of 1,000 by class: each class 250 times, class a in proportion 30 : 10 : 60, class b always patch 3."""
+    torch.manual_seed(0)
+    found = frequencies(PatchSampler(5, 1000, "foreground", COUNTS, foreground_share=0.5))
+    expected = 0.5 / 5 + np.array([0.25 * 0.3, 0.25 * 0.1, 0, 0.25, 0.25 * 0.6])
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_one_third_is_the_default_share():
+    torch.manual_seed(0)
+    found = frequencies(PatchSampler(5, 999, "foreground", COUNTS))
+    assert found[2] == pytest.approx(2 / 3 / 5, abs=0.01)  # no class there: drawn by the uniform share alone
+
+
+def test_class_balanced_weighs_by_inverse_frequency():
+    torch.manual_seed(0)
+    found = frequencies(PatchSampler(5, 1000, "class_balanced", COUNTS))
+    np.testing.assert_allclose(found, [0.5 * 0.3, 0.5 * 0.1, 0, 0.5, 0.5 * 0.6], atol=0.01)
+
+
+def test_force_all_classes_keeps_the_complete_patches():
+    counts = ClassCounts(["a", "b"], np.array([[1, 1], [0, 3], [5, -1], [2, 2]]))
+    assert select_patches([{}] * 4, counts, force_all_classes=True) == [0, 3]
+    assert select_patches([{}] * 4, counts) == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match=r"none of 5 patches holds every class; .*'a': 3, 'b': 1"):
+        select_patches([{}] * 5, COUNTS, force_all_classes=True)
+    with pytest.raises(ValueError, match="needs the class counts"):
+        select_patches([{}], None, force_all_classes=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"method": "random"}, "one of uniform, foreground, class_balanced; got 'random'"),
+        ({"foreground_share": 33}, "a share from 0 to 1; got 33"),
+        ({"num_samples": 0}, "got 5 and 0"),
+        ({"method": "foreground"}, "class counts of its 5 patches; got none"),
+        ({"method": "foreground", "counts": COUNTS.of([0])}, "class counts of its 5 patches; got those of 1"),
+        (
+            {"method": "class_balanced", "counts": ClassCounts(["a"], np.zeros((5, 1), int))},
+            "no patch holds any of the classes a",
+        ),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PatchSampler(5, **arguments)
