@@ -52,7 +52,6 @@ def test_chunks_inside_shards(tmp_path_factory, voxels, location, kind):
 
 
 def test_only_the_index_is_read(tmp_path, monkeypatch):
-    """Voxels are noise that would not fit beside the index: each shard gives only its index away."""
     requests = []
 
     class Listening(LocalStore):
@@ -68,6 +67,18 @@ def test_only_the_index_is_read(tmp_path, monkeypatch):
         assert volume.stored_chunks(inside_shards=True) == [((0, 0, 0), (4, 4, 4))]
     expected = [RangeByteRequest(0, INDEX_BYTES), SuffixByteRequest(INDEX_BYTES)]
     assert requests == [("c/1/0/0/0", request) for request in expected]
+
+
+@pytest.mark.parametrize("location", ["start", "end"])
+def test_server_that_does_not_know_ranges(tmp_path, monkeypatch, location):
+    class Generous(LocalStore):
+        async def get(self, key, prototype=None, byte_range=None):
+            return await super().get(key, prototype, None)
+
+    create(tmp_path / "x.zarr", location)[0, 4, 4, 0] = 9
+    volume = open_volume(tmp_path / "x.zarr")
+    monkeypatch.setattr("scripts.volumes.shard_index.open_store", lambda path: Generous(path, read_only=True))
+    assert volume.stored_chunks(inside_shards=True) == [((4, 4, 0), (4, 4, 4))]
 
 
 def test_large_shards_stay_on_disk(tmp_path):
