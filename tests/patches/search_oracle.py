@@ -39,21 +39,32 @@ def axis_starts(label_low, label_high, low, high, patch, stride):
 
 
 def parts(label, chunks, low, high):
-    """Boxes around labels: of each row of stored chunks along x, cut wherever a whole plane is empty."""
-    found = []
-    for z in range(0, label.shape[0], chunks[0]):
-        for y in range(0, label.shape[1], chunks[1]):
-            row = []
-            for x in [*range(0, label.shape[2], chunks[2]), None]:
-                if x is not None and label[z : z + chunks[0], y : y + chunks[1], x : x + chunks[2]].any():
-                    row.append(x)
-                elif row:
-                    first = np.maximum((z, y, row[0]), low)
-                    last = np.minimum((z + chunks[0], y + chunks[1], row[-1] + chunks[2]), high)
-                    if (first < last).all():
-                        found += cut(label, first, last)
-                    row = []
-    return found
+    """Boxes around labels: of each block of stored chunks that is read at once, cut wherever a whole plane is empty."""
+    boxes = []
+    for corner in itertools.product(*(range(0, n, c) for n, c in zip(label.shape, chunks, strict=True))):
+        if label[tuple(slice(at, at + c) for at, c in zip(corner, chunks, strict=True))].any():
+            first, last = np.maximum(corner, low), np.minimum(np.add(corner, chunks), high)
+            if (first < last).all():
+                boxes.append((tuple(first), tuple(last)))
+    for axis in (2, 1, 0):
+        boxes = joined(boxes, axis)
+    return [part for first, last in boxes for part in cut(label, np.array(first), np.array(last))]
+
+
+def joined(boxes, axis):
+    """Boxes of which one begins along an axis where another ends, with equal sides, become one."""
+    boxes = set(boxes)
+    while True:
+        pairs = [(a, b) for a, b in itertools.permutations(boxes, 2) if follows(a, b, axis)]
+        if not pairs:
+            return sorted(boxes)
+        a, b = pairs[0]
+        boxes = (boxes - {a, b}) | {(a[0], b[1])}
+
+
+def follows(a, b, axis):
+    others = [i for i in range(3) if i != axis]
+    return a[1][axis] == b[0][axis] and all(a[k][i] == b[k][i] for k in (0, 1) for i in others)
 
 
 def cut(label, low, high):

@@ -8,17 +8,36 @@ from hypothesis import strategies as st
 from tests.patches import search_oracle
 
 from scripts.patches import groups
-from scripts.patches.groups import group_labels, islands, join_along_x
+from scripts.patches.groups import group_labels, islands, join_boxes
 
 boxes = st.lists(
     st.tuples(st.tuples(*[st.integers(0, 40)] * 3), st.tuples(*[st.integers(1, 9)] * 3)), min_size=1, max_size=14
 )
 
 
-def test_neighbours_along_x_are_read_together_up_to_a_limit():
+def test_flush_boxes_are_read_together_up_to_a_limit():
     row = [((0, 0, x), (2, 2, 4)) for x in (0, 4, 8, 16, 20)] + [((0, 2, 24), (2, 2, 4))]
-    assert join_along_x(row, 48) == [((0, 0, 0), (2, 2, 12)), ((0, 0, 16), (2, 2, 8)), ((0, 2, 24), (2, 2, 4))]
-    assert join_along_x(row, 1) == row
+    assert join_boxes(row, 48) == [((0, 0, 0), (2, 2, 12)), ((0, 0, 16), (2, 2, 8)), ((0, 2, 24), (2, 2, 4))]
+    assert join_boxes(row, 1) == row
+    block = [((z, y, x), (4, 4, 4)) for z in (0, 4) for y in (4, 8) for x in (8, 12)]
+    assert join_boxes(block, 10**6) == [((0, 4, 8), (8, 8, 8))]
+    assert join_boxes(block, 256) == [((0, 4, 8), (4, 8, 8)), ((4, 4, 8), (4, 8, 8))]
+    assert join_boxes(block[:-1], 10**6) == [((0, 4, 8), (4, 8, 8)), ((4, 4, 8), (4, 4, 8)), ((4, 8, 8), (4, 4, 4))]
+
+
+@settings(max_examples=60, deadline=None)
+@given(cells=st.sets(st.tuples(*[st.integers(0, 4)] * 3)), most=st.sampled_from([1, 12, 10**6]))
+def test_joined_boxes_cover_the_same_voxels_once(cells, most):
+    size = (2, 3, 2)
+    boxes = sorted((tuple(n * s for n, s in zip(cell, size, strict=True)), size) for cell in cells)
+    covered = np.zeros((10, 15, 10), int)
+    for start, extent in join_boxes(boxes, most):
+        covered[tuple(slice(s, s + n) for s, n in zip(start, extent, strict=True))] += 1
+        assert np.prod(extent) <= max(most, 12)
+    expected = np.zeros_like(covered)
+    for start, extent in boxes:
+        expected[tuple(slice(s, s + n) for s, n in zip(start, extent, strict=True))] = 1
+    np.testing.assert_array_equal(covered, expected)
 
 
 @settings(max_examples=60, deadline=None)

@@ -142,7 +142,7 @@ def test_only_stored_chunks_are_read(tmp_path, monkeypatch):
     found = find_patches([{"image": path, "label": path}], (32, 32, 32))
     assert starts(found) == [(2048, 2048, 2048)]
     assert sum(np.prod(size) for _, size in boxes) == 32**3
-    assert len(boxes) == 4  # neighbours along x are read together
+    assert len(boxes) == 1  # neighbours are read together
 
 
 def test_ref_label_decides(tmp_path):
@@ -262,6 +262,7 @@ def test_a_stopped_search_goes_on_where_it_stopped(tmp_path, monkeypatch, caplog
     """Four islands of four boxes each; every read beyond `stopped_after` fails, then the search is started again."""
     monkeypatch.setattr("scripts.patches.search._SMALL_ISLAND", small_island)
     monkeypatch.setattr("scripts.patches.island._FLUSH_CELLS", 1)
+    monkeypatch.setattr("scripts.patches.labelled.RUN_VOXELS", 1)
     label = np.zeros((20, 200, 20), np.uint8)
     for y in (0, 60, 120, 180):
         label[:20, y : y + 20, :20] = 1

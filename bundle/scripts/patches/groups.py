@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,23 +20,36 @@ _FEW = 4096
 _ROWS = 256
 
 
-def join_along_x(boxes: Sequence[Box], most_voxels: int) -> list[Box]:
-    """Join boxes that follow one another along x, up to a number of voxels; one read then serves several chunks.
+def join_boxes(boxes: Sequence[Box], most_voxels: int) -> list[Box]:
+    """Join boxes that lie flush side by side, along x, then y, then z, so that one read serves several chunks.
 
     Args:
-        boxes: start and size, sorted.
+        boxes: start and size; none overlap.
         most_voxels: of a joined box.
+
+    Returns:
+        sorted.
     """
-    joined: list[Box] = []
-    for start, size in boxes:
-        if joined:
-            (z, y, x), (d, h, w) = joined[-1]
-            follows = start == (z, y, x + w) and size[:2] == (d, h)
-            if follows and d * h * (w + size[2]) <= most_voxels:
-                joined[-1] = ((z, y, x), (d, h, w + size[2]))
-                continue
-        joined.append((start, size))
-    return joined
+    joined = list(boxes)
+    for axis in (2, 1, 0):
+        others = [other for other in range(3) if other != axis]
+        keys = [(*(box[part][other] for other in others for part in (0, 1)), box[0][axis]) for box in joined]
+        order = sorted(range(len(joined)), key=keys.__getitem__)
+        longer: list[Box] = []
+        previous: tuple[int, ...] | None = None
+        for n in order:
+            start, size = joined[n]
+            if longer and previous == keys[n][:-1]:
+                first, extent = longer[-1]
+                both = list(extent)
+                both[axis] += size[axis]
+                if first[axis] + extent[axis] == start[axis] and math.prod(both) <= most_voxels:
+                    longer[-1] = (first, (both[0], both[1], both[2]))
+                    continue
+            longer.append((start, size))
+            previous = keys[n][:-1]
+        joined = longer
+    return sorted(joined)
 
 
 def islands(boxes: Sequence[Box], patch: Sequence[int]) -> list[list[int]]:

@@ -10,7 +10,7 @@ import numpy as np
 from ..geometry import Kind, parse_targets, stored_kinds
 from ..volumes import ResampledVolume, Volume, lattice
 from .bits import Bits, pack
-from .groups import Box, join_along_x
+from .groups import Box, join_boxes
 from .table import open_array
 
 RUN_VOXELS = 4 * 2**20
@@ -79,7 +79,7 @@ class LabelledVoxels:
         Raises:
             ValueError: where absent chunks count as labelled and there are too many of them to read.
         """
-        return join_along_x(self._clipped(self._stored()), RUN_VOXELS)
+        return join_boxes(self._clipped(self._stored()), RUN_VOXELS)
 
     def bits(self, box: Box) -> Bits:
         """Read a box and pack its labelled voxels."""
