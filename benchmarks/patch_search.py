@@ -7,7 +7,7 @@ Four label arrays, chunks of 64^3, patches of 64^3 every 32 voxels:
 - extent 65536 and extent 4096: the same 2,000 stored chunks, in blocks of 2 x 2 x 2, in volumes of 65,536^3 and
   4,096^3.
 
-Each is searched in a process of its own, and compared with (a) decoding its stored chunks once, chunk by chunk, with
+Each is searched (the last two in turns), and compared with (a) decoding its stored chunks once, chunk by chunk, with
 the same reader and number of threads, (b) for the 512^3 arrays, a plain scan: one thread reads every patch of a grid
 and looks for its labels with NumPy, and (c) the same chunks in the smaller volume. Memory is the highest resident size
 during the search above the one after imports.
@@ -38,7 +38,7 @@ from scripts.patches import find_patches
 from scripts.volumes import open_volume
 
 ROOT = Path(__file__).resolve().parents[1]
-PATCH, CHUNK, REPEATS = 64, 64, 5
+PATCH, CHUNK, REPEATS = 64, 64, 9
 GOAL_DECODE, GOAL_MEMORY_MB, GOAL_EXTENT = 1.5, 200, 1.2
 
 
@@ -50,12 +50,13 @@ def main(threads: int = os.cpu_count() or 1) -> None:
     """
     rows: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, write in ARRAYS.items():
-            path = str(Path(folder) / f"{name}.zarr")
-            write(path)
-            command = [sys.executable, __file__, "case", path, str(threads), str(name in ("dense", "sparse"))]
+        for names in (("dense",), ("sparse",), ("extent 65536", "extent 4096")):
+            paths = [str(Path(folder) / f"{name}.zarr") for name in names]
+            for name, path in zip(names, paths, strict=True):
+                ARRAYS[name](path)
+            command = [sys.executable, __file__, "case", json.dumps(paths), str(threads), str(len(names) == 1)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-            rows[name] = json.loads(done.stdout.splitlines()[-1])
+            rows |= zip(names, json.loads(done.stdout.splitlines()[-1]), strict=True)
     extent = rows["extent 65536"]["search_s"] / rows["extent 4096"]["search_s"]
     machine = f"{platform.processor() or platform.machine()}, {threads} threads"
     print(f"{machine}, zarr {zarr.__version__}, NumPy {np.__version__}")
@@ -72,37 +73,37 @@ def main(threads: int = os.cpu_count() or 1) -> None:
     output.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def case(path: str, threads: int, with_scan: bool) -> None:
-    """Measure one array and print the numbers as JSON; search and decoding alternate, the medians count."""
-    volumes = [{"image": path, "label": path}]
-    label = open_volume(path)
-    boxes = label.stored_chunks()
-    label.read(*boxes[0])
-    before = resident_mb("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # forget the highest resident size so far
-    patches = find_patches(volumes, [PATCH] * 3, num_workers=threads)
-    memory = resident_mb("VmHWM") - before
-    searches, decodes = [], []
+def case(paths: list[str], threads: int, with_scan: bool) -> None:
+    """Measure arrays and print their numbers as JSON; everything takes turns, the medians count."""
+    rows: list[dict[str, Any]] = []
+    for path in paths:
+        label = open_volume(path)
+        boxes = label.stored_chunks()
+        label.read(*boxes[0])
+        before = resident_mb("VmRSS")
+        Path("/proc/self/clear_refs").write_text("5")  # forget the highest resident size so far
+        patches = search(path, threads)
+        rows.append({"memory_mb": resident_mb("VmHWM") - before, "stored_chunks": len(boxes), "patches": len(patches)})
+    seconds: dict[tuple[str, str], list[float]] = {}
     for _ in range(REPEATS):
-        start = time.perf_counter()
-        find_patches(volumes, [PATCH] * 3, num_workers=threads)
-        searches.append(time.perf_counter() - start)
-        start = time.perf_counter()
-        decode(path, threads)
-        decodes.append(time.perf_counter() - start)
-    row = {
-        "ratio_to_decode": float(np.median(searches) / np.median(decodes)),
-        "search_s": float(np.median(searches)),
-        "decode_s": float(np.median(decodes)),
-        "memory_mb": memory,
-        "stored_chunks": len(boxes),
-        "patches": len(patches),
-    }
-    if with_scan:
-        start = time.perf_counter()
-        scan(path)
-        row["scan_s"] = time.perf_counter() - start
-    print(json.dumps(row))
+        for name, function in (("search_s", search), ("decode_s", decode)):
+            for path in paths:
+                start = time.perf_counter()
+                function(path, threads)
+                seconds.setdefault((name, path), []).append(time.perf_counter() - start)
+    for row, path in zip(rows, paths, strict=True):
+        row |= {name: float(np.median(seconds[name, path])) for name in ("search_s", "decode_s")}
+        row["ratio_to_decode"] = row["search_s"] / row["decode_s"]
+        if with_scan:
+            start = time.perf_counter()
+            scan(path)
+            row["scan_s"] = time.perf_counter() - start
+    print(json.dumps(rows))
+
+
+def search(path: str, threads: int) -> list[dict[str, Any]]:
+    """The patches of an array."""
+    return find_patches([{"image": path, "label": path}], [PATCH] * 3, num_workers=threads)
 
 
 def decode(path: str, threads: int) -> None:

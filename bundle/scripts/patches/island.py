@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -15,8 +15,7 @@ from .journal import SearchJournal
 from .labelled import LabelledVoxels
 from .lattice import AxisLattice, axis_lattice
 
-A = TypeVar("A")
-B = TypeVar("B")
+Mapper = Callable[[Callable[..., Any], Iterable[Any]], Iterable[Any]]
 
 KEPT_BYTES = 64 * 2**20
 """Most bytes of packed labels that are kept between survey and count; what is beyond is read a second time."""
@@ -99,7 +98,8 @@ class IslandSearch:
     def run(
         self,
         boxes: Sequence[Box],
-        mapped: Callable[[Callable[[A], B], Iterable[A]], Iterable[B]] = map,
+        surveyed: Mapper = map,
+        mapped: Mapper = map,
         journal: SearchJournal | None = None,
         piece: tuple[int, ...] = (),
     ) -> Found:
@@ -107,12 +107,13 @@ class IslandSearch:
 
         Args:
             boxes: its stored boxes, sorted.
-            mapped: `map`, or one that works in parallel and keeps the order.
+            surveyed: applies `survey` to some of the boxes, like `map`, perhaps in parallel, in order.
+            mapped: the same for any other function.
             journal: keeps what is done within a large island.
             piece: name of the island in it.
         """
         journal = journal or SearchJournal(None, {})
-        packed, parts = self._survey(boxes, mapped, journal, piece)
+        packed, parts = self._survey(boxes, surveyed, journal, piece)
         found = Found()
         groups = group_labels(parts, self.labels.low, self.labels.high, self.settings.size)
         starts = np.array([box[0] for box in boxes])
@@ -124,7 +125,7 @@ class IslandSearch:
         return found
 
     def _survey(
-        self, boxes: Sequence[Box], mapped: Callable, journal: SearchJournal, piece: tuple[int, ...]
+        self, boxes: Sequence[Box], surveyed: Mapper, journal: SearchJournal, piece: tuple[int, ...]
     ) -> tuple[dict[int, Bits], np.ndarray]:
         """Packed labels of as many boxes as may be kept, and the boxes around all labels N 2 3."""
         names = [(*piece, "survey", *box[0]) for box in boxes]
@@ -132,7 +133,7 @@ class IslandSearch:
         parts = [np.array(journal[name], int).reshape(-1, 2, 3) for name in names if name in journal]
         packed: dict[int, Bits] = {}
         n_bytes = 0
-        for n, (bits, around) in zip(new, mapped(self._survey_box, [boxes[n] for n in new]), strict=True):
+        for n, (bits, around) in zip(new, surveyed(self.survey, [boxes[n] for n in new]), strict=True):
             parts.append(around)
             journal.note(names[n], around.tolist())
             if len(around) and n_bytes + bits.words.nbytes <= KEPT_BYTES:
@@ -140,7 +141,8 @@ class IslandSearch:
                 packed[n] = bits
         return packed, np.concatenate(parts) if parts else np.zeros((0, 2, 3), int)
 
-    def _survey_box(self, box: Box) -> tuple[Bits, np.ndarray]:
+    def survey(self, box: Box) -> tuple[Bits, np.ndarray]:
+        """Read a box: its packed labels, and the boxes around them N 2 3."""
         bits = self.labels.bits(box)
         return bits, label_boxes(bits)
 
@@ -156,7 +158,7 @@ class IslandSearch:
         boxes: Sequence[Box],
         touched: list[int],
         packed: Mapping[int, Bits],
-        mapped: Callable,
+        mapped: Mapper,
         journal: SearchJournal,
         piece: tuple[int, ...],
     ) -> Found:

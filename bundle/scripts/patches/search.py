@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +28,7 @@ A = TypeVar("A")
 B = TypeVar("B")
 
 _SMALL_ISLAND = 32
-"""Boxes up to which an island is searched by one thread, beside others."""
+"""Boxes up to which an island is searched while those after it are read."""
 
 
 def find_patches(
@@ -199,14 +200,15 @@ def _search_volume(
             elif len(part) <= _SMALL_ISLAND:
                 small.append(n)
             else:
-                found = search.run(
-                    [boxes[i] for i in part], partial(_in_order, pool, 4 * workers), journal, (number, n)
-                )
+                parallel = partial(_in_order, pool, 4 * workers)
+                found = search.run([boxes[i] for i in part], parallel, parallel, journal, (number, n))
                 journal.note((number, n), found.as_json())
                 total.add(found)
                 bar.update(len(part))
-        outcomes = _in_order(pool, 4 * workers, lambda n: search.run([boxes[i] for i in parts[n]]), small)
-        for n, found in zip(small, outcomes, strict=True):
+        # threads read ahead; what is left to do for a small island is so little that one thread does it best
+        stream = _in_order(pool, 4 * workers, search.survey, (boxes[i] for n in small for i in parts[n]))
+        for n in small:
+            found = search.run([boxes[i] for i in parts[n]], lambda _, some: islice(stream, len(list(some))))
             journal.note((number, n), found.as_json())
             total.add(found)
             bar.update(len(parts[n]))
