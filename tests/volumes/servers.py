@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import threading
 import time
 from functools import partial
@@ -44,18 +45,61 @@ def upload(address, folder, prefix):
             )
 
 
+class Environment:
+    """Gives a worker the environment of now; the server that forks workers may be older than the test."""
+
+    def __init__(self):
+        self.variables = dict(os.environ)
+
+    def __call__(self, worker):
+        os.environ.update(self.variables)
+
+
 class Handler(SimpleHTTPRequestHandler):
     """A file server that knows ranges, and how to fail."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = 2**16  # header and body together, else each answer takes 40 ms
 
     def log_message(self, *args):
         pass
 
+    def do_HEAD(self):
+        self.server.requests.append(f"HEAD {self.path}")
+        super().do_HEAD()
+
+    def send_head(self):
+        self.server.callers.add(self.client_address)
+        return super().send_head()
+
+    def end_headers(self):
+        if self.server.plan.get("bucket"):
+            self.send_header("ETag", '"0"')
+        super().end_headers()
+
+    def send_error(self, code, *args, **kwargs):
+        """An answer that leaves the connection open."""
+        self.send_response(code)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
     def do_GET(self):
         plan = self.server.plan
         self.server.requests.append(self.path)
-        if "." not in Path(self.path).name and self.path.endswith("/"):
+        if plan.get("page") is not None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(plan["page"])))
+            self.end_headers()
+            self.wfile.write(plan["page"].encode())
+            return
+        if plan.get("refuses_absent") and not Path(self.translate_path(self.path)).exists():
+            self.send_error(403)
+            return
+        if plan.get("bucket") and "list-type" in self.path:
+            self.send_error(403)
+            return
+        if self.path.endswith("/"):
             if not plan.get("lists", True):
                 self.send_error(403)
                 return
@@ -68,10 +112,14 @@ class Handler(SimpleHTTPRequestHandler):
                 plan["resets"] -= 1
                 self.close_connection = True
                 return
+            if plan.get("cuts", 0) > 0 or plan.get("drip"):
+                plan["cuts"] = plan.get("cuts", 0) - 1
+                self.send_in_part(Path(self.translate_path(self.path)).read_bytes(), plan.get("drip"))
+                return
             time.sleep(plan.get("stall", 0))
         wanted = self.headers.get("Range")
         path = Path(self.translate_path(self.path))
-        if wanted is None or not path.is_file():
+        if wanted is None or not path.is_file() or not plan.get("ranges", True):
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 super().do_GET()
             return
@@ -85,18 +133,33 @@ class Handler(SimpleHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(data[start:stop])
 
+    def send_in_part(self, data, drip):
+        """Send a tenth of a file, or tenth by tenth with a pause of `drip` seconds before each."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        step = -(-len(data) // 10)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            for at in range(0, len(data) if drip else step, step):
+                time.sleep(drip or 0)
+                self.wfile.write(data[at : at + step])
+                self.wfile.flush()
+        self.close_connection = True
+
 
 @contextlib.contextmanager
 def web_server(folder, **plan):
     """Serve a folder; `plan` says how to fail, the server counts in `requests`.
 
     Plan: `only` (part of the paths that are concerned), `failures` (so many answers with `status`, 503 unless given),
-    `resets` (so many connections closed without answer), `stall` (seconds before each answer), `lists` (false: no index
-    pages).
+    `resets` (so many connections closed without answer), `cuts` (so many answers cut short), `drip` (seconds before
+    each tenth of an answer), `stall` (seconds before each answer), `lists` (false: no index pages), `ranges` (false:
+    whole files only), `refuses_absent` (403 for what is not there), `page` (the one answer to everything), `bucket`
+    (answers as the objects of a bucket do that may not be listed). `callers` are the connections that were made.
     """
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
     server.daemon_threads = True
-    server.plan, server.requests = dict(plan), []
+    server.plan, server.requests, server.callers = dict(plan), [], set()
     server.address = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()

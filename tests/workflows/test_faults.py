@@ -91,6 +91,15 @@ def test_a_chunk_that_cannot_be_read_is_named_and_not_what_its_codec_said():
     assert root_message(error) == "scan.zarr: chunk 'c/0/0/0' ..."
 
 
+def test_a_server_that_does_not_answer_is_told_without_traceback():
+    body = "from scripts.volumes import RemoteError\nshow_run_errors_plainly()\n"
+    body += "try:\n    raise RemoteError('https://x/scan.zarr: no answer')\n"
+    body += "except OSError as error:\n    raise ValueError('y') from error"
+    done = run(body)
+    assert done.returncode == 1
+    assert done.stderr == "error: https://x/scan.zarr: no answer\n"
+
+
 def test_a_component_of_a_config_is_named_unless_it_is_ours():
     config = {
         "other": {"_target_": "torch.nn.Linear", "in_features": "x", "out_features": 1},

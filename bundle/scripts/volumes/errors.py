@@ -32,11 +32,15 @@ def corrupt_chunk(
 
 
 class RemoteError(OSError):
-    """A server does not answer, or refuses; the message names the URL.
+    """A server did not give what was asked for; the message names the URL, the number of tries and the reason.
 
-    It takes the message alone, so that it survives the way back from a worker process.
+    Like `CorruptChunkError` it takes the message alone. It says nothing about the data: they may be whole.
     """
 
 
-class CannotListError(OSError):
-    """A server does not say which files it has."""
+class RefusedError(RemoteError):
+    """A server answered that the object may not be read (401, 403)."""
+
+
+class CannotListError(RemoteError):
+    """A server reads, but does not tell which objects it stores."""

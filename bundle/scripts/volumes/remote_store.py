@@ -1,160 +1,165 @@
-"""Object stores and web servers, read with retries and time limits."""
+"""A zarr store on a server: every request is repeated as `retries` says, and every error names its URL."""
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Iterator
-from datetime import timedelta
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from zarr.abc.store import Store
-from zarr.storage import ObjectStore, WrapperStore
+from zarr.abc.store import ByteRequest, Store
+from zarr.core.buffer import Buffer, BufferPrototype
 
-from .errors import RemoteError
+from .errors import RefusedError
+from .retries import attempt
+from .server_faults import fault_of
 
-logger = logging.getLogger(__name__)
+Entry = tuple[str, str]
+"""Key of a stored object, and a line that changes when its content does (empty where nobody asked for it)."""
 
-_SCHEMES = ("s3://", "gs://", "az://", "https://", "http://")
+Page = list[Entry]
 
-_CREDENTIALS = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-    "AWS_SKIP_SIGNATURE",
-)
-"""Environment variables by which S3 access is told."""
+Buffers = list[Buffer | None]
 
-_told_anonymous: set[str] = set()
+Lines = list[str | None]
 
+T = TypeVar("T")
 
-def is_object_url(path: str) -> bool:
-    """Whether a URL is one that `open_object_store` opens."""
-    return path.startswith(_SCHEMES)
+_METADATA = frozenset({"zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata"})
+_TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")
+_OUT_OF_RANGE = 416
+_AT_ONCE = 32
 
 
-def open_object_store(url: str, *, read_only: bool = True) -> Store:
-    """Open a bucket's prefix or a web folder as a zarr store.
+class RemoteStore(Store):
+    """A zarr store on a server, or whatever else fsspec reaches.
 
-    A request that fails for want of a connection, in time, or by a server's error (5xx, 429) is tried again, each time
-    after a longer pause. Environment variables: `POLYTOME_REMOTE_TRIES` (how often, 5), `POLYTOME_REMOTE_TIMEOUT`
-    (seconds per request, 30). S3 reads `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_REGION`, `AWS_ENDPOINT_URL`
-    and their like; profiles of `~/.aws` where boto3 is installed; without any of these, buckets are read anonymously.
+    Attributes:
+        refusal: why metadata could not be read, where they might be there; `None` where nothing was refused. Buckets
+            that may be read but not listed refuse what does not exist, so that a refusal alone is no error there.
 
     Args:
-        url: such as `s3://bucket/scan.zarr`.
-        read_only: false lets it be written to.
-
-    Raises:
-        ImportError: where obstore is not installed.
-        ValueError: for settings that are no numbers.
+        url: of the store's root.
+        inner: does the requests.
+        root: keys of `inner` begin with it; empty, or with a `/` at its end.
+        advice: what to do where the server refuses.
+        read_only: whether writing is an error.
     """
-    return _NamingStore(ObjectStore(_backend(url), read_only=read_only), url)
 
+    supports_writes: bool = True
+    supports_deletes: bool = True
+    supports_listing: bool = True
 
-def list_objects(url: str) -> Iterator[tuple[str, str]]:
-    """Keys of all objects under a URL, each with size, time of change and entity tag.
+    def __init__(self, url: str, inner: Store, root: str = "", advice: str = "", *, read_only: bool = True) -> None:
+        super().__init__(read_only=read_only)
+        self.url, self.inner, self.root, self.advice = url.rstrip("/"), inner, root, advice
+        self.refusal: str | None = None
 
-    Raises:
-        RemoteError: where the server cannot be reached or refuses.
-    """
-    import obstore
+    def with_read_only(self, read_only: bool = False) -> RemoteStore:
+        return type(self)(self.url, self.inner.with_read_only(read_only), self.root, self.advice, read_only=read_only)
 
-    try:
-        for batch in obstore.list(_backend(url)):
-            for entry in batch:
-                yield entry["path"], f"{entry['size']} {entry['last_modified']} {entry['e_tag']}"
-    except Exception as error:
-        raise remote_error(url, error) from error
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and (self.url, self.read_only) == (other.url, other.read_only)
 
+    def __str__(self) -> str:
+        return self.url
 
-def limits() -> tuple[int, float]:
-    """Number of tries of a request, and seconds for each.
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}('{self.url}')"
 
-    Raises:
-        ValueError: where an environment variable is no positive number.
-    """
-    found = []
-    for name, default in (("POLYTOME_REMOTE_TRIES", "5"), ("POLYTOME_REMOTE_TIMEOUT", "30")):
-        text = os.environ.get(name, default)
+    async def get(self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None) -> Buffer | None:
+        async def request() -> Buffer | None:
+            try:
+                return await self.inner.get(self.root + key, prototype, byte_range)
+            except Exception as error:
+                fault = fault_of(error)
+                if fault is not None and fault.status == _OUT_OF_RANGE:
+                    return prototype.buffer.from_bytes(b"")  # the object is shorter than the metadata say
+                raise
+
         try:
-            number = float(text)
-        except ValueError:
-            number = 0.0
-        if number <= 0:
-            raise ValueError(f"environment variable {name}: expected a positive number, got {text!r}")
-        found.append(number)
-    return int(found[0]), found[1]
+            return await self.request(key, request)
+        except RefusedError as error:
+            if key.rpartition("/")[2] not in _METADATA:
+                raise
+            self.refusal = self.refusal or str(error)
+            return None
 
+    async def get_partial_values(
+        self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]
+    ) -> Buffers:
+        return await asyncio.gather(*(self.get(key, prototype, byte_range) for key, byte_range in key_ranges))
 
-def remote_error(url: str, error: BaseException) -> RemoteError:
-    """The error for a URL that could not be read."""
-    tries, seconds = limits()
-    reason = " ".join(str(error).partition("Debug source:")[0].split()).rstrip(":. ")
-    if type(error).__name__ in ("PermissionDeniedError", "UnauthenticatedError"):
-        return RemoteError(
-            f"{url}: the server refuses to give it: {reason}. For s3, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY "
-            "(or AWS_SKIP_SIGNATURE=true for a public bucket), and AWS_REGION"
-        )
-    return RemoteError(
-        f"{url}: reading failed after {tries} tries of at most {seconds:g} s each: {reason}. Check the address and the "
-        "connection; POLYTOME_REMOTE_TRIES and POLYTOME_REMOTE_TIMEOUT set how long is waited"
-    )
+    async def exists(self, key: str) -> bool:
+        return await self.request(key, lambda: self.inner.exists(self.root + key))
 
+    async def set(self, key: str, value: Buffer) -> None:
+        self._check_writable()
+        await self.request(key, lambda: self.inner.set(self.root + key, value))
 
-class _NamingStore(WrapperStore[ObjectStore]):
-    """A store whose errors name the URL of the object."""
+    async def delete(self, key: str) -> None:
+        self._check_writable()
+        await self.request(key, lambda: self.inner.delete(self.root + key))
 
-    def __init__(self, store: ObjectStore, url: str) -> None:
-        super().__init__(store)
-        self.url = url.rstrip("/")
+    async def list(self) -> AsyncIterator[str]:
+        async for key in self.list_prefix(""):
+            yield key
 
-    def _with_store(self, store: ObjectStore) -> _NamingStore:
-        return type(self)(store, self.url)
+    async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
+        async for page in self.pages(prefix, with_status=False):
+            for key, _ in page:
+                yield key
 
-    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
+    async def list_dir(self, prefix: str) -> AsyncIterator[str]:
+        async def request() -> Sequence[str]:
+            return [name async for name in self.inner.list_dir((self.root + prefix).rstrip("/"))]
+
+        for name in await self.request(prefix, request):
+            yield name
+
+    async def pages(self, prefix: str, *, with_status: bool) -> AsyncIterator[Page]:
+        """Everything stored under a prefix, in portions.
+
+        Raises:
+            CannotListError: where the server does not tell.
+        """
+
+        async def request() -> Page:
+            if not with_status:
+                return [(key.lstrip("/"), "") async for key in self.inner.list_prefix(prefix)]
+            store: Any = self.inner
+            found = await store.fs._find(f"{store.path}/{prefix}".rstrip("/"), detail=True)
+            return [(path.removeprefix(store.path).lstrip("/"), status_line(info)) for path, info in found.items()]
+
+        yield await self.request(prefix, request)
+
+    async def status(self, key: str) -> str | None:
+        """Line that changes when an object's content does; `None` where it is not there."""
+        store: Any = self.inner
         try:
-            return await self._store.get(key, prototype, byte_range)
-        except Exception as error:
-            raise remote_error(f"{self.url}/{key}", error) from error
+            return await self.request(key, lambda: _awaited_line(store.fs._info(f"{store.path}/{key}")))
+        except FileNotFoundError:
+            return None
+
+    async def statuses(self, keys: Iterable[str]) -> Lines:
+        """The `status` of several keys, some at once."""
+        turn = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(key: str) -> str | None:
+            async with turn:
+                return await self.status(key)
+
+        return await asyncio.gather(*map(one, keys))
+
+    async def request(self, key: str, make: Callable[[], Awaitable[T]]) -> T:
+        """Make a request about a key until it succeeds, or cannot."""
+        return await attempt(f"{self.url}/{key}".rstrip("/"), make, self.advice)
 
 
-def _backend(url: str) -> Any:
-    try:
-        from obstore.store import from_url
-    except ImportError as error:
-        raise ImportError(f"{url}: {error}; remote volumes need: pip install 'polytome[remote]'") from error
-    tries, seconds = limits()
-    options: dict[str, Any] = {
-        "client_options": {"timeout": timedelta(seconds=seconds), "connect_timeout": timedelta(seconds=seconds)},
-        "retry_config": {
-            "max_retries": tries - 1,
-            "retry_timeout": timedelta(seconds=tries * (seconds + 10)),
-            "backoff": {"init_backoff": timedelta(seconds=0.1), "max_backoff": timedelta(seconds=10), "base": 2},
-        },
-    }
-    if url.startswith(("http://", "https://")):
-        options["client_options"]["allow_http"] = True
-    if url.startswith("s3://"):
-        options.update(_s3_access(url))
-        if os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://"):
-            options["client_options"]["allow_http"] = True
-    return from_url(url, **options)
+async def _awaited_line(info: Awaitable[Mapping[str, Any]]) -> str:
+    return status_line(await info)
 
 
-def _s3_access(url: str) -> dict[str, Any]:
-    if any(os.environ.get(name) for name in _CREDENTIALS):
-        return {}
-    has_profile = os.environ.get("AWS_PROFILE") or (Path.home() / ".aws" / "credentials").exists()
-    if has_profile and find_spec("boto3") is not None:
-        from obstore.auth.boto3 import Boto3CredentialProvider
-
-        return {"credential_provider": Boto3CredentialProvider()}
-    bucket = "/".join(url.split("/")[:3])
-    if bucket not in _told_anonymous:
-        _told_anonymous.add(bucket)
-        logger.info("%s: no credentials are set, so the bucket is read anonymously", bucket)
-    return {"skip_signature": True}
+def status_line(info: Mapping[str, Any]) -> str:
+    """Line from what a listing says of an object: its size, and the server's checksum, or else the time of change."""
+    marks = [info[key] for key in ("ETag", "etag", "e_tag", "md5Hash", *_TIMES) if info.get(key)]
+    return f"{info.get('size')} {marks[0] if marks else ''}".rstrip()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import zarr
+from zarr.abc.store import Store
 
 from ..geometry import did_you_mean
+from .errors import RefusedError, RemoteError
 from .grid import Triple, nearest_spacing
 from .ngff import Level, Multiscale, parse_multiscale
 from .paths import is_url, join, parents
+from .remote_store import RemoteStore
 from .source import ArraySource, OpenedArray
 from .stores import open_store
 from .tensorstore_source import fastest_source
@@ -28,6 +32,7 @@ def open_zarr(path: str, level: int | None, spacing: Triple | None) -> OpenedArr
 
     Raises:
         FileNotFoundError: where a URL holds no zarr.
+        RemoteError: for a server that does not answer, or refuses.
         ValueError: for a group without image, a plate, or a level that does not exist.
     """
     node = _open_node(path)
@@ -39,9 +44,11 @@ def open_zarr(path: str, level: int | None, spacing: Triple | None) -> OpenedArr
         raise ValueError(_no_image(path, node, attributes))
     chosen = multiscale.levels[_pick_level(path, multiscale, level, spacing)]
     array_path = join(path, chosen.path)
+    store = open_store(array_path)
     try:
-        array = zarr.open_array(open_store(array_path), mode="r")
+        array = zarr.open_array(store, mode="r")
     except FileNotFoundError:
+        _raise_refusal(store)
         raise FileNotFoundError(
             f"{path}: the metadata list '{chosen.path}', but no array is there; levels are {multiscale.table()}"
         ) from None
@@ -49,11 +56,15 @@ def open_zarr(path: str, level: int | None, spacing: Triple | None) -> OpenedArr
 
 
 def _open_node(path: str) -> zarr.Array | zarr.Group:
+    store = open_store(path)
     try:
-        return zarr.open(open_store(path), mode="r")
+        return zarr.open(store, mode="r")
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: the metadata there are no JSON ({error}); expected a zarr array or group") from error
     except FileNotFoundError:
+        _raise_refusal(store)
         if is_url(path):
-            raise FileNotFoundError(f"{path}: no zarr array or group is there, or it may not be read") from None
+            raise FileNotFoundError(f"{path}: no zarr array or group is there") from None
         inside = sorted(entry.name for entry in Path(path).iterdir())[:_MAX_LISTED]
         raise ValueError(
             f"{path} is a folder without zarr array or group; expected zarr.json, .zarray or .zgroup in it, "
@@ -87,8 +98,16 @@ def _level_of_group(
 def _group_attributes(path: str) -> dict[str, Any]:
     try:
         return dict(zarr.open_group(open_store(path), mode="r").attrs)
-    except OSError:  # no group there, or not ours to read
+    except RemoteError:  # a server that is out of order: there may be a group
+        raise
+    except (OSError, json.JSONDecodeError):  # no group there, or not ours to read
         return {}
+
+
+def _raise_refusal(store: Store) -> None:
+    """Raise where metadata are missing for want of permission."""
+    if isinstance(store, RemoteStore) and store.refusal:
+        raise RefusedError(store.refusal) from None
 
 
 def _pick_level(path: str, multiscale: Multiscale, level: int | None, spacing: Triple | None) -> int:

@@ -20,7 +20,7 @@ from .chunk_cache import Selection, chunk_cache, read_through
 from .errors import CannotListError, RemoteError, corrupt_chunk
 from .shard_index import ShardIndex
 from .source import ArraySource, Box
-from .stores import list_keys, open_store
+from .stores import ask_keys, list_keys, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -114,15 +114,15 @@ class ZarrSource(ArraySource):
         return self.shard_index.boxes(self.path, keys, [start for start, _ in stored])
 
     def signature(self) -> Iterator[str]:
-        """Metadata as stored, and every chunk's key; local stores add its size and time of change."""
+        """Metadata as stored, and every chunk's key, size and checksum or time of change."""
         store = open_store(self.path)
         for key in _METADATA_KEYS:
             content = sync(store.get(key, prototype=default_buffer_prototype()))
             yield f"{key} {'' if content is None else content.to_bytes().decode()}"
         try:
             stored = sorted(self._stored_keys(with_status=True))
-        except CannotListError:
-            stored = []  # then changed voxels go unnoticed
+        except CannotListError as error:
+            stored = self._asked_keys(error)
         for index, status in stored:
             yield f"{index} {status}"
 
@@ -138,6 +138,15 @@ class ZarrSource(ArraySource):
             match = pattern.fullmatch(key)
             if match is not None:
                 yield tuple(int(n) for n in match.groups()), status
+
+    def _asked_keys(self, error: CannotListError) -> list[tuple[tuple[int, ...], str]]:
+        """What `_stored_keys` gives, of a server that cannot list; nothing where there are too many chunks to ask."""
+        try:
+            indices = self._every_index(error)
+        except CannotListError:
+            return []  # then changed voxels go unnoticed
+        keys = {self._key_of(i * n for i, n in zip(index, self.stored_size, strict=True)): index for index in indices}
+        return [(keys[key], status) for key, status in ask_keys(self.path, keys)]
 
     def _every_index(self, error: CannotListError) -> list[tuple[int, ...]]:
         """All chunks of an array of few chunks, whose server cannot say which are stored."""

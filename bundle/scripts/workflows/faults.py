@@ -7,11 +7,14 @@ import sys
 from collections.abc import Sequence
 from types import TracebackType
 
-from ..volumes import CorruptChunkError
+from ..volumes import CorruptChunkError, RemoteError
 
 
 class RunError(ValueError):
     """A run cannot start; the message lists every fault that was found."""
+
+
+_UNREADABLE = (CorruptChunkError, RemoteError)
 
 
 def raise_faults(faults: Sequence[str], what: str) -> None:
@@ -26,8 +29,10 @@ def raise_faults(faults: Sequence[str], what: str) -> None:
     raise RunError(f"{what} cannot start, {len(faults)} {'fault' if len(faults) == 1 else 'faults'}:\n{lines}")
 
 
-def find_cause(error: BaseException | None, kind: type[BaseException]) -> BaseException | None:
-    """The error of the given kind among an error and what it was raised from."""
+def find_cause(
+    error: BaseException | None, kind: type[BaseException] | tuple[type[BaseException], ...]
+) -> BaseException | None:
+    """The error of the given kind, or of one of several, among an error and what it was raised from."""
     while error is not None and not isinstance(error, kind):
         error = error.__cause__
     return error
@@ -36,10 +41,10 @@ def find_cause(error: BaseException | None, kind: type[BaseException]) -> BaseEx
 def root_message(error: BaseException) -> str:
     """What the first error of a chain said, and which component of a config said it.
 
-    A chunk that cannot be read counts as a first error: its message names store and box, the codec's does not.
+    A chunk or a server that cannot be read counts as a first error: its message names the store, what is behind it not.
     """
     component = ""
-    while error.__cause__ is not None and not isinstance(error, CorruptChunkError):
+    while error.__cause__ is not None and not isinstance(error, _UNREADABLE):
         if match := re.search(r"Failed to instantiate component '([^']+)'", str(error)):
             component = f"{match[1]}: "
         error = error.__cause__
@@ -49,13 +54,13 @@ def root_message(error: BaseException) -> str:
 
 
 def show_run_errors_plainly() -> None:
-    """Let uncaught errors that stem from a `RunError` or a corrupt chunk print that message, not a traceback."""
+    """Let uncaught errors that stem from a `RunError`, a corrupt chunk or a server print that message, no traceback."""
     previous = sys.excepthook
     if getattr(previous, "shows_run_errors", False):
         return
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        cause = find_cause(error, RunError) or find_cause(error, CorruptChunkError)
+        cause = find_cause(error, (RunError, *_UNREADABLE))
         if cause is None:
             previous(kind, error, trace)
         else:
