@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -238,6 +239,17 @@ def test_cache_is_stale_when_labels_change_in_place(labelled, tmp_path, caplog):
     assert len(after) < len(before)
 
 
+def test_a_lost_chunk_makes_the_cache_stale(labelled, tmp_path, caplog):
+    cache = tmp_path / "patches.json"
+    before = find_patches([labelled], (6, 6, 6), cache_file=cache)
+    (Path(labelled["label"]) / "c" / "0" / "0" / "0").unlink()
+    with caplog.at_level(logging.WARNING):
+        after = find_patches([labelled], (6, 6, 6), cache_file=cache)
+    assert "stale and will be made anew; changed: volumes[0].arrays[0].array.fingerprint" in caplog.text
+    assert (0, 0, 0) in starts(before)
+    assert (0, 0, 0) not in starts(after)
+
+
 def test_damaged_cache_is_rebuilt_with_a_reason(labelled, tmp_path, caplog):
     cache = tmp_path / "patches.json"
     expected = find_patches([labelled], (6, 6, 6), cache_file=cache)
@@ -321,6 +333,8 @@ def test_min_ratios_ask_for_further_labels(tmp_path):
     assert 0 < len(dense) < len(every)
     without = {key: value for key, value in row.items() if key != "ink"}
     assert [p["volume"] for p in find_patches([without, row], (6, 6, 6), min_ratios={"ink": 0.5})] == [1] * len(dense)
+    with pytest.raises(ValueError, match=r"min_ratios: no volume carries 'inc' \\(did you mean 'ink'"):
+        find_patches([row], (6, 6, 6), min_ratios={"inc": 0.5})
     with pytest.raises(ValueError, match=r"min_ratios\['ink'\] is a share from 0 to 1; got 3"):
         find_patches([row], (6, 6, 6), min_ratios={"ink": 3})
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
+from ..geometry import did_you_mean
 from .cache import FORMAT_VERSION, load_cached, save_cached
 from .groups import islands
 from .island import Found, IslandSearch, Settings
@@ -83,6 +84,7 @@ def find_patches(
         ValueError: if a share is not in 0..1, a size or stride not positive, or no patch meets the thresholds.
     """
     settings = _checked(patch_size, stride, min_bbox_percent, min_labeled_ratio, min_ratios or {})
+    _check_keys(settings.min_ratios, volumes)
     readers = [_readers(row, ref_label, targets, settings.min_ratios) for row in volumes]
     kept_file = Path(cache_file) if cache_file is not None and use_cache else None
     header = {} if kept_file is None else _header(settings, volumes, readers)
@@ -158,6 +160,15 @@ def _header(
             for row, found in zip(volumes, readers, strict=True)
         ],
     }
+
+
+def _check_keys(ratios: Mapping[str, float], volumes: Sequence[Mapping[str, Any]]) -> None:
+    carried = sorted({key for row in volumes for key in array_keys(row)})
+    for key in ratios:
+        if key not in carried:
+            raise ValueError(
+                f"min_ratios: no volume carries '{key}'{did_you_mean(key, carried)}; they carry: {', '.join(carried)}"
+            )
 
 
 def _readers(
