@@ -333,7 +333,7 @@ def test_min_ratios_ask_for_further_labels(tmp_path):
     assert 0 < len(dense) < len(every)
     without = {key: value for key, value in row.items() if key != "ink"}
     assert [p["volume"] for p in find_patches([without, row], (6, 6, 6), min_ratios={"ink": 0.5})] == [1] * len(dense)
-    with pytest.raises(ValueError, match=r"min_ratios: no volume carries 'inc' \\(did you mean 'ink'"):
+    with pytest.raises(ValueError, match=r"min_ratios: no volume carries 'inc' \(did you mean 'ink'"):
         find_patches([row], (6, 6, 6), min_ratios={"inc": 0.5})
     with pytest.raises(ValueError, match=r"min_ratios\['ink'\] is a share from 0 to 1; got 3"):
         find_patches([row], (6, 6, 6), min_ratios={"ink": 3})
