@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import zarr
 
 
 def find(label, chunks, patch, stride, min_bbox, min_ratio, low=None, high=None):
@@ -116,3 +117,13 @@ def touch(a, b):
 
 def share_a_voxel(a, b):
     return all(a[0][i] < b[1][i] and b[0][i] < a[1][i] for i in range(3))
+
+
+def write_label(path, label, chunks):
+    array = zarr.create_array(str(path), shape=label.shape, chunks=chunks, dtype=label.dtype, overwrite=True)
+    array[...] = label
+    return str(path)
+
+
+def starts(patches):
+    return sorted(tuple(patch["start"]) for patch in patches)

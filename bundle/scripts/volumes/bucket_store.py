@@ -22,7 +22,7 @@ from zarr.storage import ObjectStore
 
 from .aws_profile import is_true, profile_files, runs_on, s3_access
 from .errors import CannotListError, RefusedError, RemoteError
-from .remote_store import Page, RemoteStore, status_line
+from .remote_store import ObstoreStore, Page, status_line
 from .retries import WHOLE_REQUEST, Patience
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ _owner: int | None = None
 """The process in which the threads of the clients run; they do not survive a fork."""
 
 
-class BucketStore(RemoteStore):
+class BucketStore(ObstoreStore):
     """A zarr store in a bucket, which lists what it holds a thousand keys at a time."""
 
     async def pages(self, prefix: str, *, with_status: bool) -> AsyncIterator[Page]:
@@ -69,15 +69,6 @@ class BucketStore(RemoteStore):
                 ]
             if len(page) < _PAGE:
                 return
-
-    async def status(self, key: str) -> str | None:
-        import obstore
-
-        inner: Any = self.inner
-        try:
-            return status_line(await self.request(key, lambda: obstore.head_async(inner.store, self.root + key)))
-        except FileNotFoundError:
-            return None
 
 
 def open_bucket(url: str, *, read_only: bool) -> BucketStore:

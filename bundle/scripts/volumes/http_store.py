@@ -19,7 +19,7 @@ from zarr.storage import ObjectStore
 
 from .bucket_store import client_options, shared_client
 from .errors import CannotListError, RemoteError
-from .remote_store import Lines, Page, RemoteStore, status_line
+from .remote_store import Lines, ObstoreStore, Page
 from .retries import Patience, attempt
 from .server_faults import AnsweredError
 
@@ -32,7 +32,7 @@ _AT_ONCE = 32
 _ADVICE = "Its owner decides who may read; a server that wants a login is not supported: copy the volume, or use s3://"
 
 
-class HttpStore(RemoteStore):
+class HttpStore(ObstoreStore):
     """A zarr store on a web server, which is listed by its index pages, and cannot be written."""
 
     supports_writes: bool = False
@@ -60,15 +60,6 @@ class HttpStore(RemoteStore):
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         for name in await self._index(f"{prefix.rstrip('/')}/" if prefix else ""):
             yield name.rstrip("/")
-
-    async def status(self, key: str) -> str | None:
-        import obstore
-
-        inner: Any = self.inner
-        try:
-            return status_line(await self.request(key, lambda: obstore.head_async(inner.store, self.root + key)))
-        except FileNotFoundError:
-            return None
 
     async def _index(self, folder: str) -> list[str]:
         """Names on the index page of a folder; those of folders end with a slash."""

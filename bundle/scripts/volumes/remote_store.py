@@ -159,6 +159,19 @@ async def _awaited_line(info: Awaitable[Mapping[str, Any]]) -> str:
     return status_line(await info)
 
 
+class ObstoreStore(RemoteStore):
+    """A zarr store that obstore makes the requests of."""
+
+    async def status(self, key: str) -> str | None:
+        import obstore
+
+        inner: Any = self.inner
+        try:
+            return status_line(await self.request(key, lambda: obstore.head_async(inner.store, self.root + key)))
+        except FileNotFoundError:
+            return None
+
+
 def status_line(info: Mapping[str, Any]) -> str:
     """Line from what a listing says of an object: its size, and the server's checksum, or else the time of change."""
     marks = [info[key] for key in ("ETag", "etag", "e_tag", "md5Hash", *_TIMES) if info.get(key)]
