@@ -30,7 +30,7 @@ def share_a_voxel(a, b, guard=(0, 0, 0)):
         min_size=8,
         unique=True,
     ),
-    guard=st.sampled_from([None, 0, 3, [9, 0, 2]]),
+    guard=st.sampled_from([0, 3, [9, 0, 2], SIZE]),
     folds=st.sampled_from([None, 2, 3]),
     many=st.sampled_from([0, 20_000]),
     seed=st.integers(0, 9),
@@ -39,7 +39,7 @@ def test_blocks_keep_the_guard(monkeypatch, rows, guard, folds, many, seed):
     monkeypatch.setattr("scripts.patches.splits._MANY", many)
     patches = [patch(row[0], row[1:]) for row in rows]
     patches += [patch(v, (100 + 50 * i, 0, 0)) for v in (0, 1) for i in range(2)]  # alone: always something to part
-    wanted = SIZE if guard is None else [guard] * 3 if isinstance(guard, int) else guard
+    wanted = [guard] * 3 if isinstance(guard, int) else guard
     for fold in range(folds or 1):
         train, val = split_patches(
             patches, [{}, {}], val_fraction=0.3, guard=guard, n_folds=folds, fold=fold, seed=seed
@@ -53,7 +53,14 @@ def test_touching_patches_may_be_parted():
     train, val = split_patches(patches, [{}], val_fraction=0.5, guard=0)
     assert len(train) == len(val) == 1
     with pytest.raises(ValueError, match=r"a guard of \[4, 6, 5\] voxels gives 2 for training and 0 for validation"):
-        split_patches(patches, [{}], val_fraction=0.5)
+        split_patches(patches, [{}], val_fraction=0.5, guard=SIZE)
+
+
+def test_the_default_guard_gives_way_where_there_is_no_room(caplog):
+    patches = [patch(0, (0, 0, 0)), patch(0, (4, 0, 0))]
+    train, val = split_patches(patches, [{}], val_fraction=0.5)
+    assert len(train) == len(val) == 1
+    assert "a guard of [4, 6, 5] voxels between training and validation leaves no patch for one" in caplog.text
 
 
 def test_one_connected_group_is_cut_by_a_plane():

@@ -1,10 +1,14 @@
 """Patches that move before they are read: within their range, evenly, by the seed."""
 
+import itertools
+
 import numpy as np
 import pytest
 import zarr
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from scripts.patches import add_start_ranges, split_patches
+from scripts.patches import add_start_ranges
 from scripts.transforms import RandPatchStartd
 
 
@@ -36,16 +40,8 @@ def test_starts_fill_the_lattice_cell_evenly(volume):
     assert "start_range" not in RandPatchStartd()(item)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "reach"),
-    [
-        ({"stride": 8}, 4),
-        ({"jitter": 1}, 1),
-        ({"jitter": [3, 3, 3], "guard": 2}, 2),
-        ({"stride": 8, "guard": [3] * 3}, 3),
-    ],
-)
-def test_how_far_is_said_by_stride_jitter_and_guard(volume, arguments, reach):
+@pytest.mark.parametrize(("arguments", "reach"), [({"stride": 8}, 4), ({"jitter": 1}, 1), ({"jitter": [3, 3, 3]}, 3)])
+def test_how_far_is_said_by_stride_and_jitter(volume, arguments, reach):
     (item,) = add_start_ranges([datum((20, 20, 20))], [volume], **arguments)
     assert item["start_range"] == [[20 - reach] * 3, [20 + reach] * 3]
 
@@ -64,12 +60,30 @@ def test_a_region_and_a_volume_smaller_than_the_patch_hold_it(volume):
     assert item["start_range"] == [[5, 8, 5], [6, 12, 5]]
 
 
-def test_moved_training_patches_never_meet_validation(volume):
-    patches = [datum((0, 0, x)) for x in range(0, 52, 4)]
-    train, val = split_patches(patches, [volume], val_fraction=0.3, guard=3)
-    for item in add_start_ranges(train, [volume], stride=20, guard=3):
-        (_, _, first), (_, _, last) = item["start_range"]
-        assert all(first >= v["start"][2] + 8 or last + 8 <= v["start"][2] for v in val)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    starts=st.lists(st.tuples(st.integers(0, 32), st.integers(0, 42), st.integers(0, 52)), min_size=4, unique=True),
+    jitter=st.integers(1, 9),
+)
+def test_moved_training_patches_never_meet_validation(volume, starts, jitter):
+    """Of patches that share no voxel where they were found, wherever within its range one moves."""
+    patches = [datum(start) for start in starts]
+    train, val = patches[::2], patches[1::2]
+    train = [p for p in train if not any(overlap(p["start"], v["start"]) for v in val)]
+    for item in add_start_ranges(train, [volume], jitter=jitter, validation=val):
+        first, last = item["start_range"]
+        assert all(a <= s <= b for a, s, b in zip(first, item["start"], last, strict=True))
+        for corner in itertools.product(*zip(first, last, strict=True)):
+            assert not any(overlap(corner, v["start"]) for v in val)
+
+
+def test_validation_takes_no_more_room_than_it_needs(volume):
+    (item,) = add_start_ranges([datum((10, 10, 10))], [volume], jitter=4, validation=[datum((10, 20, 10))])
+    assert item["start_range"] == [[6, 6, 6], [14, 12, 14]]  # 2 voxels are between the two along y
+
+
+def overlap(a, b):
+    return all(abs(p - q) < 8 for p, q in zip(a, b, strict=True))
 
 
 def test_the_seed_repeats_the_draws(volume):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
+
+logger = logging.getLogger(__name__)
 
 METHODS = ("block", "volume", "random")
 
@@ -60,7 +63,7 @@ def split_patches(
         val_fraction: share of the patches that validate, 0 <= f < 1; 0 leaves only what a volume's `split` asks for.
             Not used with folds.
         guard: `"block"` only: voxels that lie at least between a training and a validation patch along some axis, one
-            number or z, y, x; `None`: the size of a patch. 0: they may touch.
+            number or z, y, x; 0: they may touch. `None`: the size of a patch, or 0 where there is no room for that.
         n_folds: divide into so many parts of about the same size for cross-validation, of which one validates.
         fold: which one, 0 to `n_folds - 1`.
         seed: of the choice; the same for all folds of a cross-validation.
@@ -88,9 +91,16 @@ def split_patches(
     if len(free) and share.fraction > 0:
         rng = np.random.default_rng(seed)
         chosen = [patches[i] for i in free.tolist()]
-        role[free] = (
-            _by_block(chosen, share, distance, rng) if method == "block" else _WHOLE[method](chosen, share, rng)
-        )
+        if method != "block":
+            role[free] = _WHOLE[method](chosen, share, rng)
+        else:
+            role[free] = _by_block(chosen, share, distance, rng)
+            if guard is None and not {0, 1} <= set(role.tolist()):
+                logger.warning(
+                    "a guard of %s voxels between training and validation leaves no patch for one of them: it is left "
+                    "out, so that patches of the two may touch, but share no voxel", distance.tolist(),
+                )  # fmt: skip
+                role[free] = _by_block(chosen, share, np.zeros(3, int), rng)
     else:
         role[free] = 0
     train = [patch for patch, r in zip(patches, role, strict=True) if r == 0]
