@@ -220,4 +220,10 @@ def test_inference_normalises_windows_as_training_does_patches() -> None:
     of_patches, of_windows = dict(train["intensity"]), dict(inference["window_transform"])
     assert of_patches.pop("keys") == "image"
     assert of_patches.pop("_target_") == of_windows.pop("_target_") + "d"
+    assert of_patches.pop("statistics") == "@image_statistics"
+    assert (
+        of_windows.pop("statistics") == "$dict(foreground=@foreground_statistics)"
+    )  # the rest is of the volume itself
     assert of_patches == of_windows
+    for key in ("normalization", "nonfinite"):
+        assert train[key] == inference[key]

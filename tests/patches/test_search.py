@@ -15,7 +15,7 @@ lengths = st.tuples(*[st.integers(3, 17)] * 3)
 small = st.tuples(*[st.integers(1, 7)] * 3)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=lengths,
     chunks=small,
