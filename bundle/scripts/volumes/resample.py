@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -172,10 +173,15 @@ def resample(volume: Volume, spacing: Sequence[float], mode: str) -> Volume:
     have = volume.spacing
     if all(abs(new / old - 1) <= _SAME_SPACING for new, old in zip(spacing, have, strict=True)):
         return volume
-    d, h, w = (max(1, round(n * old / new)) for n, old, new in zip(volume.spatial_shape, have, spacing, strict=True))
+    d, h, w = (_rounded(n * old / new) for n, old, new in zip(volume.spatial_shape, have, spacing, strict=True))
     z, y, x = (t + (new - old) / 2 for t, old, new in zip(volume.translation, have, spacing, strict=True))
     grid = Grid((float(spacing[0]), float(spacing[1]), float(spacing[2])), (z, y, x), volume.unit)
     return ResampledVolume(volume, grid, (d, h, w), mode)
+
+
+def _rounded(length: float) -> int:
+    """Whole number of voxels, at least 1; halves go up, however the spacings were rounded."""
+    return max(1, math.floor(length + 0.5 + _SAME_SPACING))
 
 
 def place(volume: Volume, like: Volume, mode: str) -> Volume:
