@@ -211,7 +211,7 @@ def test_stored_chunks_are_those_that_a_chunk_of_the_base_determines(
 def test_what_a_resampled_volume_says(stored, tmp_path):
     base = stored["nearest"]
     volume = resample(base, (2.0, 0.5, 3.0), "nearest")
-    assert (volume.shape, volume.dtype, volume.channels) == ((1, 6, 22, 6), np.uint8, 1)
+    assert (volume.shape, volume.dtype, volume.channels) == ((1, 7, 22, 6), np.uint8, 1)
     assert volume.spacing == (2.0, 0.5, 3.0)
     assert volume.translation == (100.5, -5.25, 8.0)
     assert (volume.unit, volume.path, volume.name) == ("um", base.path, base.name)
