@@ -73,6 +73,134 @@ def test_squeeze_excitation_adds_its_layers_and_changes_the_output():
     assert difference.item() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ({"squeeze_excitation": "spatial"}, 4 + 8),
+        ({"squeeze_excitation": "both", "se_ratio": 2}, (4 * 2 + 2 + 2 * 4 + 4) + (8 * 4 + 4 + 4 * 8 + 8) + 4 + 8),
+        ({"norm": ["instance", {"affine": False}]}, -2 * (4 * 3 + 8 * 3 + 2 * 4)),
+        ({"norm": "batch"}, 0),
+        ({"norm": ["group", {"num_groups": 2}]}, 0),
+        ({"act": "relu"}, 0),
+        ({"act": "prelu"}, 1 + 2 * 2 + 2),
+        ({"conv_bias": False}, -(4 * 3 + 8 * 2) - 2 * (4 + 4)),
+        ({"upsampling": "nearest"}, -2 * 7 * 8 * 4),
+        ({"upsampling": "linear"}, -2 * 7 * 8 * 4),
+    ],
+    ids=lambda value: str(value) if isinstance(value, dict) else "",
+)
+def test_options_change_parameters_as_counted_and_the_output(options, more):
+    torch.manual_seed(0)
+    plain, other = MultiTaskUNet(3, 1, TARGETS, **SMALL), MultiTaskUNet(3, 1, TARGETS, **SMALL, **options)
+    assert _count(other) - _count(plain) == more
+    for network in (plain, other):
+        generator = torch.Generator().manual_seed(0)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.3, generator=generator)
+    kept = {name: value for name, value in plain.state_dict().items() if name in other.state_dict()}
+    same_shape = {name: value for name, value in kept.items() if other.state_dict()[name].shape == value.shape}
+    other.load_state_dict(same_shape, strict=False)
+    x = torch.randn(2, 1, 8, 8, 8)
+    assert (plain(x)["normals"] - other(x)["normals"]).abs().max() > 1e-3
+
+
+def test_defaults_are_instance_norm_leaky_relu_and_transposed_convolutions():
+    plain = _network(deep_supervision=True).eval()
+    written_out = _network(
+        deep_supervision=True,
+        norm=["instance", {"eps": 1e-5, "affine": True}],
+        act=["leakyrelu", {"negative_slope": 0.01, "inplace": True}],
+        conv_bias=True,
+        squeeze_excitation=False,
+        stochastic_depth_p=0.0,
+        upsampling="transposed",
+        activation_checkpointing=False,
+    ).eval()
+    x = torch.randn(1, 1, 8, 8, 8)
+    torch.testing.assert_close(plain(x), written_out(x), rtol=0, atol=0)
+
+
+def test_stochastic_depth_changes_training_alone():
+    plain, dropping = _network(), _network(stochastic_depth_p=0.9)
+    x = torch.randn(2, 1, 8, 8, 8)
+    assert not torch.equal(plain(x)["sheet"], dropping(x)["sheet"])
+    assert torch.equal(plain.eval()(x)["sheet"], dropping.eval()(x)["sheet"])
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+@pytest.mark.parametrize("upsampling", ["nearest", "linear"])
+def test_every_option_at_once_in_2d_and_3d(dims, upsampling):
+    torch.manual_seed(0)
+    network = MultiTaskUNet(
+        dims,
+        3,
+        {"a": {"channels": 2}, "b": {"channels": 1, "decoder": "separate", "deep_supervision": False}},
+        patch_size=(16,) * dims,
+        features_per_stage=[4, 8, 8],
+        n_blocks_per_stage=[1, 2, 1],
+        strides=[1, (2,) * dims, (1, *(2,) * (dims - 1))],
+        squeeze_excitation="both",
+        se_ratio=2,
+        stochastic_depth_p=0.3,
+        norm=["group", {"num_groups": 4}],
+        act="gelu",
+        conv_bias=False,
+        upsampling=upsampling,
+        activation_checkpointing=True,
+        decoder="shared",
+        deep_supervision=True,
+    )
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    outputs = network(torch.randn(4, 3, *(16,) * dims))
+    assert [tuple(level.shape) for level in outputs["a"]] == [(4, 2, *(16,) * dims), (4, 2, *(8,) * dims)]
+    sum(level.square().mean() for level in [*outputs["a"], outputs["b"]]).backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None or not torch.any(p.grad)] == []
+
+
+def test_shared_parameters_belong_to_the_last_layer_that_every_target_uses():
+    def names(network):
+        ids = {id(p) for p in network.shared_parameters()}
+        return {name for name, p in network.named_parameters() if id(p) in ids}
+
+    separate, shared = _network(), _network(decoder="shared", n_conv_per_stage_decoder=2)
+    mixed = _network({"a": {"channels": 1, "decoder": "shared"}, "b": {"channels": 1}})
+    bottleneck = {name for name, _ in separate.named_parameters() if name.startswith("encoder.stages.1.")}
+    assert names(separate) == names(mixed) == bottleneck
+    last = "shared_decoder.levels.0.convs.1"
+    assert names(shared) == {f"{last}.{name}" for name in ("conv.weight", "conv.bias", "adn.N.weight", "adn.N.bias")}
+    for network in (separate, shared, mixed):
+        outputs = network(torch.randn(1, 1, 8, 8, 8))
+        for output in outputs.values():  # every target moves every shared parameter
+            gradients = torch.autograd.grad(output.square().mean(), network.shared_parameters(), retain_graph=True)
+            assert len(gradients) == len(names(network))
+
+
+def test_shared_parameters_of_a_single_stage():
+    network = MultiTaskUNet(3, 1, TARGETS, patch_size=(5, 5, 5), features_per_stage=[4], decoder="shared")
+    assert len(network.shared_parameters()) == len(list(network.encoder.stages[0].parameters()))
+
+
+def test_bfloat16_on_cpu_is_close():
+    network = _network(squeeze_excitation="both", se_ratio=2, upsampling="linear", activation_checkpointing=True)
+    x = torch.randn(2, 1, 8, 8, 8)
+    full = network(x)["normals"]
+    with torch.autocast("cpu", torch.bfloat16):
+        half = network(x)["normals"]
+    half.float().mean().backward()
+    assert torch.isfinite(half).all()
+    # eight bits of mantissa, through ten layers
+    assert (half - full).abs().max() < 0.1 * full.abs().max()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
+def test_compiled_network_gives_the_same_output():
+    network = _network(squeeze_excitation=True, se_ratio=2, deep_supervision=True)
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    x = torch.randn(2, 1, 8, 8, 8)
+    torch.testing.assert_close(compiled(x), network(x), rtol=1e-5, atol=1e-5)
+
+
 def test_in_channels_blocks_and_convolutions_count():
     assert _count(MultiTaskUNet(3, 2, TARGETS, **SMALL)) - _count(_network()) == 4 * 27
     assert _count(_network(n_blocks_per_stage=[1, 2])) - _count(_network()) == 2 * _conv(8, 8)
@@ -156,6 +284,12 @@ def test_input_that_does_not_fit_names_the_nearest_sizes():
     ("options", "message"),
     [
         ({"decoder": "share"}, r"'separate' or 'shared', got 'share' \(did you mean 'shared'\?\)"),
+        ({"in_channels": 0}, "in_channels must be a positive whole number, got 0"),
+        ({"squeeze_excitation": True, "se_ratio": "4"}, "se_ratio must be 1 to 4, .* got '4'"),
+        ({"stochastic_depth_p": "0.1"}, "stochastic_depth_p must be a number >= 0 and < 1, got '0.1'"),
+        ({"stochastic_depth_p": 1.0}, "stochastic_depth_p must be a number >= 0 and < 1, got 1.0"),
+        ({"norm": ["group", {"num_groups": 3}]}, "num_groups = 3 does not divide 4"),
+        ({"upsampling": "bilinear"}, r"got 'bilinear' \(did you mean 'linear'\?\)"),
         ({"squeeze_excitation": True}, "se_ratio must be 1 to 4, the fewest features of a stage; got 16"),
         ({"targets": {"values": {"channels": 1}}}, "targets: 'values' is a word that torch keeps for itself"),
         ({"targets": {"a": {"chanels": 1}}}, "did you mean 'channels'"),

@@ -46,6 +46,13 @@ def test_one_number_of_convolutions_holds_for_all_stages():
     assert resolve_plan((32, 32, 32), n_conv_per_stage_decoder=2).n_conv_per_stage_decoder == (2, 2, 2)
 
 
+def test_batch_size_is_kept_and_old_plans_have_none():
+    plan = plan_unet((64, 64, 64), (1, 1, 1), memory_gb=8)
+    assert resolve_plan(plan=plan.as_dict(), n_conv_per_stage_decoder=2).batch_size == plan.batch_size == 20
+    old = {name: value for name, value in plan.as_dict().items() if name not in ("preset", "batch_size")}
+    assert resolve_plan(plan=old).batch_size is None
+
+
 def test_too_many_features_name_the_smallest_patch():
     with pytest.raises(ValueError, match=r"has 5 entries .*has 4 stages.*a patch of at least \[64, 64, 64\]"):
         resolve_plan((32, 32, 32), features_per_stage=[8, 16, 32, 64, 64])
@@ -68,6 +75,14 @@ def test_too_many_features_name_the_smallest_patch():
             "n_conv_per_stage_decoder has 2 entries, but features_per_stage has 2 stages, which need 1",
         ),
         ({"patch_size": (32, 32), "features_per_stage": []}, r"at least one; got \[\]"),
+        (
+            {"patch_size": (32, 3), "features_per_stage": [4, 8, 8], "strides": [1, 2, [1, 2]]},
+            r"\[32, 3\] is too small for 3 stages with strides \[\[1, 1\], .*; the smallest is \[2, 4\]",
+        ),
+        (
+            {"patch_size": (32, 32), "features_per_stage": [4, 8], "strides": [1, 2, 2]},
+            "strides has 3 entries, but features_per_stage has 2 stages, which need 2",
+        ),
         (
             {"plan": {"patch_size": [8, 8], "stride": []}},
             r"'stride' \(did you mean 'strides'\?\); missing.*strides, ker",

@@ -1,9 +1,12 @@
 """Blocks against the same formulas written with torch's functions."""
 
+from functools import partial
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from scripts.networks.block_options import BlockOptions
 from scripts.networks.unet_blocks import ResidualBlock, UpBlock, conv_block, initialise
 
 
@@ -52,7 +55,8 @@ def _formula(x, p, stride, squeeze):
     ids=["pool and project", "pool", "project", "identity"],
 )
 def test_residual_block_equals_formula(channels, stride, squeeze):
-    block = _random(ResidualBlock(3, *channels, (1, 3, 3), stride, se_ratio=2 if squeeze else None))
+    options = BlockOptions(squeeze_excitation=squeeze, se_ratio=2)
+    block = _random(ResidualBlock(3, *channels, (1, 3, 3), stride, options))
     x = torch.randn(2, channels[0], 3, 6, 8, dtype=torch.float64)
     torch.testing.assert_close(block(x), _formula(x, dict(block.named_parameters()), stride, squeeze))
 
@@ -81,11 +85,48 @@ def test_initial_block_is_its_skip():
     torch.testing.assert_close(block(x), F.leaky_relu(x, 0.01))
 
 
-def test_initial_weights_are_kaiming_and_biases_zero():
+def test_a_dropped_sample_goes_through_the_skip_and_the_others_are_scaled():
+    block = _random(ResidualBlock(2, 4, 4, (3, 3), (1, 1), drop_p=0.25))
+    x = torch.randn(400, 4, 3, 3, dtype=torch.float64)
+    branch = block.conv2(block.conv1(x))
+    torch.testing.assert_close(block.eval()(x), F.leaky_relu(x + branch, 0.01))
+    torch.manual_seed(0)
+    y = block.train()(x)
+    dropped = (y == F.leaky_relu(x, 0.01)).flatten(1).all(1)  # B C H W -> B
+    # binomial: mean 100, standard deviation sqrt(400 x 0.25 x 0.75) = 8.7
+    assert 70 < int(dropped.sum()) < 130
+    torch.testing.assert_close(y[~dropped], F.leaky_relu(x + branch / 0.75, 0.01)[~dropped])
+
+
+@pytest.mark.parametrize("options", [{"norm": "batch"}, {"norm": ["group", {"num_groups": 2}]}], ids=["batch", "group"])
+def test_norms_and_activation_equal_torchs_functions(options):
+    block = _random(conv_block(3, 3, 4, (1, 3, 3), BlockOptions(**options, act="relu", conv_bias=False)))
+    x = torch.randn(2, 3, 3, 5, 4, dtype=torch.float64)
+    p = dict(block.named_parameters())
+    assert set(p) == {"conv.weight", "adn.N.weight", "adn.N.bias"}
+    y = F.conv3d(x, p["conv.weight"], padding=(0, 1, 1))
+    weight, bias = p["adn.N.weight"], p["adn.N.bias"]
+    if options["norm"] == "batch":
+        y = F.batch_norm(y, None, None, weight, bias, training=True)
+    else:
+        y = F.group_norm(y, 2, weight, bias)
+    torch.testing.assert_close(block(x), y.clamp(min=0))
+
+
+@pytest.mark.parametrize("norm", ["instance", "batch", ["group", {"num_groups": 4}]])
+def test_a_block_starts_as_its_skip_whatever_the_norm(norm):
+    block = ResidualBlock(2, 4, 4, (3, 3), (1, 1), BlockOptions(norm=norm, act="elu"))
+    block.apply(initialise)
+    x = torch.randn(2, 4, 5, 6)
+    torch.testing.assert_close(block(x), F.elu(x))
+
+
+@pytest.mark.parametrize("slope", [0.01, 0.5])
+def test_initial_weights_are_kaiming_and_biases_zero(slope):
     torch.manual_seed(0)
     block = conv_block(3, 32, 64, (3, 3, 3))
-    block.apply(initialise)
-    # std = sqrt(2 / (1 + a^2)) / sqrt(fan in), with a = 0.01 and a fan in of 32 x 27
-    expected = (2 / 1.0001 / (32 * 27)) ** 0.5
+    block.apply(initialise if slope == 0.01 else partial(initialise, negative_slope=slope))
+    # std = sqrt(2 / (1 + a^2)) / sqrt(fan in), with a fan in of 32 x 27
+    expected = (2 / (1 + slope**2) / (32 * 27)) ** 0.5
     assert float(block.conv.weight.detach().std()) == pytest.approx(expected, rel=0.01)
     assert torch.count_nonzero(block.conv.bias) == 0

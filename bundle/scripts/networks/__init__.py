@@ -1,16 +1,41 @@
 """Networks: the plan of their topology, blocks, and the multi-task U-Net. Tensors in, logits out."""
 
+from .feature_maps import count_feature_map_values
+from .memory_rule import MemoryBudget, memory_budget
+from .multi_target import MultiTargetNetwork
 from .multi_task_unet import MultiTaskUNet
+from .nnunet_plans import plans_axes, plans_options
+from .nnunet_weights import permute_resenc_axes, rename_resenc, resenc_topology, resenc_weights
 from .packed_output import PackedOutput
+from .partial_weights import WeightMatch, differences, match_weights
 from .plan_overrides import resolve_plan
-from .unet_plan import UNetPlan, check_patch_size, plan_unet, smallest_patch
+from .planner import plan_unet
+from .topology import smallest_patch
+from .training_memory import TrainingMemory, batch_size_for, estimate_training_memory
+from .unet_plan import UNetPlan, check_patch_size
 
 __all__ = [
+    "MemoryBudget",
+    "MultiTargetNetwork",
     "MultiTaskUNet",
     "PackedOutput",
+    "TrainingMemory",
     "UNetPlan",
+    "WeightMatch",
+    "batch_size_for",
     "check_patch_size",
+    "count_feature_map_values",
+    "differences",
+    "estimate_training_memory",
+    "match_weights",
+    "memory_budget",
+    "permute_resenc_axes",
     "plan_unet",
+    "plans_axes",
+    "plans_options",
+    "rename_resenc",
+    "resenc_topology",
+    "resenc_weights",
     "resolve_plan",
     "smallest_patch",
 ]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
-from ..geometry import did_you_mean, parse_targets
+from ..geometry import parse_targets
+from .block_options import DEFAULT_ACT, BlockOptions, Layer, check_choice
+from .module_names import check_module_names
 from .plan_overrides import resolve_plan
 from .unet_blocks import initialise
 from .unet_parts import Decoder, Heads, ResidualEncoder
-from .unet_plan import UNetPlan, check_patch_size
+from .unet_plan import UNetPlan, check_patch_size, is_positive_int
 
 _DECODERS = ("separate", "shared")
 
@@ -37,8 +40,16 @@ class MultiTaskUNet(nn.Module):
         strides: down-sampling on entering each stage, per axis or one number for all axes; ones for the first.
         kernel_sizes: convolution kernel of each stage, per axis or one number for all axes.
         n_conv_per_stage_decoder: convolution blocks of each decoder stage: one number for all, or one per stage.
-        squeeze_excitation: whether each residual block weighs its channels.
-        se_ratio: channels per hidden channel of the squeeze-and-excitation.
+        squeeze_excitation: what each residual block weighs: its channels (true or `"channel"`), its voxels
+            (`"spatial"`), or the sum of both (`"both"`).
+        se_ratio: channels per hidden channel of the channel squeeze-and-excitation.
+        stochastic_depth_p: probability, below 1, with which the encoder's last block is skipped in training, sample by
+            sample; it grows linearly from block to block.
+        norm: `"instance"`, `"batch"` or `"group"`, alone or with arguments: `["group", {"num_groups": 8}]`.
+        act: any activation of MONAI, alone or with arguments; initial weights are scaled for its negative slope.
+        conv_bias: whether the convolutions of blocks and up-sampling have a bias.
+        upsampling: `"transposed"` convolution, or `"nearest"` or `"linear"` interpolation with a 1x1 convolution.
+        activation_checkpointing: whether training computes each stage and level twice to save memory.
         decoder: `"separate"`: one decoder per target; `"shared"`: one for all targets that do not ask for their own.
         deep_supervision: whether, in training, a target's output is a list with every level of its decoder.
 
@@ -60,8 +71,14 @@ class MultiTaskUNet(nn.Module):
         strides: Sequence[int | Sequence[int]] | None = None,
         kernel_sizes: Sequence[int | Sequence[int]] | None = None,
         n_conv_per_stage_decoder: int | Sequence[int] | None = None,
-        squeeze_excitation: bool = False,
+        squeeze_excitation: bool | str = False,
         se_ratio: int = 16,
+        stochastic_depth_p: float = 0.0,
+        norm: Layer = "instance",
+        act: Layer = DEFAULT_ACT,
+        conv_bias: bool = True,
+        upsampling: str = "transposed",
+        activation_checkpointing: bool = False,
         decoder: str = "separate",
         deep_supervision: bool = False,
     ) -> None:
@@ -79,25 +96,32 @@ class MultiTaskUNet(nn.Module):
         )
         if self.plan.spatial_dims != spatial_dims:
             raise ValueError(f"spatial_dims is {spatial_dims}, but the patch size is {list(self.plan.patch_size)}")
-        if decoder not in _DECODERS:
-            known = " or ".join(f"'{name}'" for name in _DECODERS)
-            raise ValueError(f"decoder must be {known}, got {decoder!r}{did_you_mean(decoder, _DECODERS)}")
-        thinnest = min(self.plan.features_per_stage)
-        if squeeze_excitation and not 1 <= se_ratio <= thinnest:
-            raise ValueError(f"se_ratio must be 1 to {thinnest}, the fewest features of a stage; got {se_ratio}")
-        for name in self.targets:
-            if hasattr(nn.ModuleDict(), name):
-                raise ValueError(f"targets: '{name}' is a word that torch keeps for itself; choose another name")
+        if not is_positive_int(in_channels):
+            raise ValueError(f"in_channels must be a positive whole number, got {in_channels!r}")
+        if not isinstance(stochastic_depth_p, (int, float)) or not 0 <= stochastic_depth_p < 1:
+            raise ValueError(f"stochastic_depth_p must be a number >= 0 and < 1, got {stochastic_depth_p!r}")
+        check_choice("decoder", decoder, _DECODERS)
+        check_module_names(self.targets)
+        blocks = BlockOptions(
+            norm=norm,
+            act=act,
+            conv_bias=conv_bias,
+            squeeze_excitation=squeeze_excitation,
+            se_ratio=se_ratio,
+            upsampling=upsampling,
+            activation_checkpointing=activation_checkpointing,
+        )
+        blocks.check_features(self.plan.features_per_stage)
 
-        self.encoder = ResidualEncoder(in_channels, self.plan, se_ratio if squeeze_excitation else None)
+        self.encoder = ResidualEncoder(in_channels, self.plan, blocks, stochastic_depth_p)
         shared = [name for name, target in self.targets.items() if (target.decoder or decoder) == "shared"]
-        self.shared_decoder = Decoder(self.plan) if shared else None
-        self.decoders = nn.ModuleDict({name: Decoder(self.plan) for name in self.targets if name not in shared})
+        self.shared_decoder = Decoder(self.plan, blocks) if shared else None
+        self.decoders = nn.ModuleDict({name: Decoder(self.plan, blocks) for name in self.targets if name not in shared})
         self.heads = nn.ModuleDict()
         for name, target in self.targets.items():
             deep = deep_supervision if target.deep_supervision is None else target.deep_supervision
             self.heads[name] = Heads(self.plan, target.channels, deep)
-        self.apply(initialise)
+        self.apply(partial(initialise, negative_slope=blocks.negative_slope))
 
     def forward(self, x: torch.Tensor) -> dict[str, Any]:
         """Predict every target.
@@ -119,3 +143,12 @@ class MultiTaskUNet(nn.Module):
             name: head(self.decoders[name](features) if name in self.decoders else shared)
             for name, head in self.heads.items()
         }
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the last layer that all targets share, where their losses' gradients can be compared.
+
+        It is the shared decoder's last convolution block where all targets stand on it, else the encoder's last stage.
+        """
+        if self.shared_decoder is not None and not self.decoders and len(self.shared_decoder.levels):
+            return list(self.shared_decoder.levels[0].get_submodule("convs")[-1].parameters())  # type: ignore[index]
+        return list(self.encoder.stages[-1].parameters())

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import MISSING, fields, replace
 from typing import Any
 
 from ..geometry import did_you_mean
-from .unet_plan import UNetPlan, plan_unet, smallest_patch
+from .planner import plan_unet
+from .topology import smallest_patch
+from .unet_plan import UNetPlan
 
 
 def resolve_plan(
@@ -38,8 +40,9 @@ def resolve_plan(
         n_conv_per_stage_decoder: convolution blocks of each decoder stage: one number for all, or one per stage.
 
     Raises:
-        ValueError: when neither or both of plan and patch size are given, when the lists do not fit each other, and
-            when more features are given than the patch has stages (naming the smallest patch that has them).
+        ValueError: when neither or both of plan and patch size are given, when the lists do not fit each other, when
+            more features are given than the patch has stages, and when the patch has fewer voxels than the strides
+            divide by (both naming the smallest patch).
     """
     base = _base_plan(patch_size, spacing, plan)
     n_stages = base.n_stages
@@ -61,7 +64,13 @@ def resolve_plan(
     }
     kept = _first_stages(base, n_stages)
     changes: dict[str, Any] = {name: kept[name] if value is None else tuple(value) for name, value in by_hand.items()}
-    return UNetPlan(patch_size=base.patch_size, preset=base.preset, **changes)
+    resolved = replace(base, **changes)
+    if any(edge < divisor for edge, divisor in zip(resolved.patch_size, resolved.divisor, strict=True)):
+        raise ValueError(
+            f"patch size {list(resolved.patch_size)} is too small for {resolved.n_stages} stages with strides "
+            f"{[list(row) for row in resolved.strides]}; the smallest is {list(resolved.divisor)}"
+        )
+    return resolved
 
 
 def _base_plan(
@@ -81,7 +90,7 @@ def _base_plan(
         return plan
     known = [field.name for field in fields(UNetPlan)]
     unknown = [f"'{key}'{did_you_mean(key, known)}" for key in plan if key not in known]
-    missing = [name for name in known if name not in plan and name != "preset"]
+    missing = [field.name for field in fields(UNetPlan) if field.default is MISSING and field.name not in plan]
     if unknown or missing:
         raise ValueError(
             f"plan: unknown entries: {', '.join(unknown) or 'none'}; missing entries: {', '.join(missing) or 'none'}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from monai.networks.blocks import ChannelSELayer, Convolution
-from monai.networks.layers import Conv, Pool
+from monai.networks.blocks import Convolution
+from monai.networks.layers import DropPath, Pool, get_act_layer
 from torch import nn
 
-NEGATIVE_SLOPE = 0.01
-_NORM = ("instance", {"eps": 1e-5, "affine": True})
-_ACT = ("leakyrelu", {"negative_slope": NEGATIVE_SLOPE, "inplace": True})
+from .block_options import BlockOptions
+from .squeeze_excitation import squeeze_excitation_layer
+from .up_sampling import up_sampling_layer
+
+DEFAULTS = BlockOptions()
 
 
 def conv_block(
@@ -19,12 +21,16 @@ def conv_block(
     in_channels: int,
     out_channels: int,
     kernel_size: Sequence[int],
+    options: BlockOptions = DEFAULTS,
     *,
     stride: Sequence[int] | int = 1,
     activate: bool = True,
     bias: bool = True,
 ) -> Convolution:
-    """Convolution, instance norm and (unless `activate` is false) leaky ReLU."""
+    """Convolution, norm and, unless `activate` is false, activation.
+
+    The convolution has a bias where both `bias` and the options say so.
+    """
     return Convolution(
         spatial_dims,
         in_channels,
@@ -32,19 +38,23 @@ def conv_block(
         strides=stride,
         kernel_size=kernel_size,
         adn_ordering="NA",
-        norm=_NORM,
-        act=_ACT if activate else None,
-        bias=bias,
+        norm=options.norm,  # type: ignore[arg-type]
+        act=options.act if activate else None,  # type: ignore[arg-type]
+        bias=bias and options.conv_bias,
     )
 
 
-def initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module, negative_slope: float = DEFAULTS.negative_slope) -> None:
     """Kaiming normal weights and zero biases for convolutions; for `network.apply`.
 
     Source: nnU-Net v2. The last norm of each residual block starts at zero, so that a block starts as its skip.
+
+    Args:
+        module: any module; others than convolutions and residual blocks are left alone.
+        negative_slope: of the activation that the weights are scaled for.
     """
     if isinstance(module, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)):
-        nn.init.kaiming_normal_(module.weight, a=NEGATIVE_SLOPE)
+        nn.init.kaiming_normal_(module.weight, a=negative_slope)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     if isinstance(module, ResidualBlock):
@@ -57,13 +67,14 @@ class ResidualBlock(nn.Module):
 
     ::
 
-        --+-- conv, norm, act -- conv, norm -- (SE) --+-- act --
-          |                                           |
-          +-- average pool -- 1x1 conv, norm ---------+
+        --+-- conv, norm, act -- conv, norm -- (SE) -- (drop) --+-- act --
+          |                                                     |
+          +-- average pool -- 1x1 conv, norm -------------------+
 
     The pool is there when the block strides, the 1x1 convolution (without bias) when it changes the channels.
 
-    Source: nnU-Net v2's residual encoder; squeeze-and-excitation on the residual branch as in Hu et al. 2018.
+    Source: nnU-Net v2's residual encoder; squeeze-and-excitation on the residual branch as in Hu et al. 2018;
+    dropping the branch as in Huang et al. 2016.
 
     Args:
         spatial_dims: 2 or 3.
@@ -71,7 +82,9 @@ class ResidualBlock(nn.Module):
         out_channels: channels of the output.
         kernel_size: kernel of both convolutions, along each axis.
         stride: down-sampling by the block, along each axis.
-        se_ratio: channels per hidden channel of the squeeze-and-excitation; `None` leaves it out.
+        options: layers of the block.
+        drop_p: probability with which, in training, a sample goes through the skip alone. The branch of the other
+            samples is scaled by 1 / (1 - drop_p).
     """
 
     def __init__(
@@ -81,36 +94,42 @@ class ResidualBlock(nn.Module):
         out_channels: int,
         kernel_size: Sequence[int],
         stride: Sequence[int],
-        se_ratio: int | None = None,
+        options: BlockOptions = DEFAULTS,
+        *,
+        drop_p: float = 0.0,
     ) -> None:
         super().__init__()
-        self.conv1 = conv_block(spatial_dims, in_channels, out_channels, kernel_size, stride=stride)
-        self.conv2 = conv_block(spatial_dims, out_channels, out_channels, kernel_size, activate=False)
-        self.excite = nn.Identity() if se_ratio is None else ChannelSELayer(spatial_dims, out_channels, r=se_ratio)
+        self.conv1 = conv_block(spatial_dims, in_channels, out_channels, kernel_size, options, stride=stride)
+        self.conv2 = conv_block(spatial_dims, out_channels, out_channels, kernel_size, options, activate=False)
+        self.excite = squeeze_excitation_layer(options.squeeze_excitation, spatial_dims, out_channels, options.se_ratio)
+        self.drop = DropPath(drop_p) if drop_p else nn.Identity()
         self.skip = nn.Sequential()
         if any(s != 1 for s in stride):
             self.skip.append(Pool[Pool.AVG, spatial_dims](tuple(stride), tuple(stride)))
         if in_channels != out_channels:
             one = (1,) * spatial_dims
-            self.skip.append(conv_block(spatial_dims, in_channels, out_channels, one, activate=False, bias=False))
-        self.act = nn.LeakyReLU(NEGATIVE_SLOPE, inplace=True)
+            self.skip.append(
+                conv_block(spatial_dims, in_channels, out_channels, one, options, activate=False, bias=False)
+            )
+        self.act = get_act_layer(options.act)  # type: ignore[arg-type]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map B C D H W to B C' D' H' W' with D' = D / stride."""
-        residual = self.excite(self.conv2(self.conv1(x)))
+        residual = self.drop(self.excite(self.conv2(self.conv1(x))))
         return self.act(residual + self.skip(x))
 
 
 class UpBlock(nn.Module):
-    """Up-sample by a transposed convolution, join the encoder's features, convolve.
+    """Up-sample, join the encoder's features, convolve.
 
     Args:
         spatial_dims: 2 or 3.
         in_channels: channels of the lower level.
         out_channels: channels of the encoder's features, and of the output.
         kernel_size: kernel of the convolutions, along each axis.
-        stride: up-sampling, along each axis; also the transposed convolution's kernel, so that no voxel counts twice.
+        stride: up-sampling, along each axis.
         n_conv: number of convolution blocks.
+        options: layers of the block.
     """
 
     def __init__(
@@ -121,12 +140,15 @@ class UpBlock(nn.Module):
         kernel_size: Sequence[int],
         stride: Sequence[int],
         n_conv: int,
+        options: BlockOptions = DEFAULTS,
     ) -> None:
         super().__init__()
-        self.up = Conv[Conv.CONVTRANS, spatial_dims](in_channels, out_channels, tuple(stride), tuple(stride))
+        self.up = up_sampling_layer(
+            options.upsampling, spatial_dims, in_channels, out_channels, stride, options.conv_bias
+        )
         self.convs = nn.Sequential(
             *(
-                conv_block(spatial_dims, out_channels * (2 if i == 0 else 1), out_channels, kernel_size)
+                conv_block(spatial_dims, out_channels * (2 if i == 0 else 1), out_channels, kernel_size, options)
                 for i in range(n_conv)
             )
         )

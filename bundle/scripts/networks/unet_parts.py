@@ -6,7 +6,9 @@ import torch
 from monai.networks.layers import Conv
 from torch import nn
 
-from .unet_blocks import ResidualBlock, UpBlock, conv_block
+from .activation_checkpointing import run
+from .block_options import BlockOptions
+from .unet_blocks import DEFAULTS, ResidualBlock, UpBlock, conv_block
 from .unet_plan import UNetPlan
 
 
@@ -16,30 +18,46 @@ class ResidualEncoder(nn.Module):
     Args:
         in_channels: channels of the image.
         plan: topology.
-        se_ratio: channels per hidden channel of each block's squeeze-and-excitation; `None` leaves it out.
+        options: layers of the blocks.
+        stochastic_depth_p: probability with which the last block drops its residual branch; it grows linearly from
+            block to block (Huang et al. 2016).
     """
 
-    def __init__(self, in_channels: int, plan: UNetPlan, se_ratio: int | None = None) -> None:
+    def __init__(
+        self, in_channels: int, plan: UNetPlan, options: BlockOptions = DEFAULTS, stochastic_depth_p: float = 0.0
+    ) -> None:
         super().__init__()
         dims, channels = plan.spatial_dims, plan.features_per_stage[0]
-        self.stem = conv_block(dims, in_channels, channels, plan.kernel_sizes[0])
+        self.stem = conv_block(dims, in_channels, channels, plan.kernel_sizes[0], options)
         self.stages = nn.ModuleList()
+        n_above, n_blocks_in_all = 0, sum(plan.n_blocks_per_stage)
         for features, n_blocks, kernel, stride in zip(
             plan.features_per_stage, plan.n_blocks_per_stage, plan.kernel_sizes, plan.strides, strict=True
         ):
-            blocks = [ResidualBlock(dims, channels, features, kernel, stride, se_ratio)]
-            blocks += [
-                ResidualBlock(dims, features, features, kernel, (1,) * dims, se_ratio) for _ in range(1, n_blocks)
-            ]
-            self.stages.append(nn.Sequential(*blocks))
+            stage = nn.Sequential()
+            for block in range(n_blocks):
+                n_above += 1
+                stage.append(
+                    ResidualBlock(
+                        dims,
+                        features if block else channels,
+                        features,
+                        kernel,
+                        (1,) * dims if block else stride,
+                        options,
+                        drop_p=stochastic_depth_p * n_above / n_blocks_in_all,
+                    )
+                )
+            self.stages.append(stage)
             channels = features
+        self.checkpointing = options.activation_checkpointing
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """Map B C D H W to the features of every stage, full resolution first, bottleneck last."""
-        x = self.stem(x)
+        x = run(self.stem, x, checkpointing=self.checkpointing)
         features = []
         for stage in self.stages:
-            x = stage(x)
+            x = run(stage, x, checkpointing=self.checkpointing)
             features.append(x)
         return features
 
@@ -49,9 +67,10 @@ class Decoder(nn.Module):
 
     Args:
         plan: topology.
+        options: layers of the blocks.
     """
 
-    def __init__(self, plan: UNetPlan) -> None:
+    def __init__(self, plan: UNetPlan, options: BlockOptions = DEFAULTS) -> None:
         super().__init__()
         self.levels = nn.ModuleList(
             UpBlock(
@@ -61,15 +80,17 @@ class Decoder(nn.Module):
                 kernel_size=plan.kernel_sizes[i],
                 stride=plan.strides[i + 1],
                 n_conv=plan.n_conv_per_stage_decoder[i],
+                options=options,
             )
             for i in range(plan.n_stages - 1)
         )
+        self.checkpointing = options.activation_checkpointing
 
     def forward(self, features: list[torch.Tensor]) -> list[torch.Tensor]:
         """Map the encoder's features to the decoder's, full resolution first, one level fewer (but at least one)."""
         x, outputs = features[-1], []
         for level, skip in zip(reversed(self.levels), reversed(features[:-1]), strict=True):
-            x = level(x, skip)
+            x = run(level, x, skip, checkpointing=self.checkpointing)
             outputs.append(x)
         return outputs[::-1] or [x]
 

@@ -1,4 +1,4 @@
-"""The network's topology, derived from patch size and spacing by nnU-Net's rules."""
+"""The topology of a U-Net, and the sizes that pass through it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from ..geometry import did_you_mean
-
-PRESETS = ("M", "L", "XL")
-"""nnU-Net's residual encoder presets, by the memory that they were made for: 8, 24 and 40 GB."""
-
-_FIRST_FEATURES = 32
-_MAX_FEATURES = {2: 512, 3: 320}
-_ENCODER_BLOCKS = (1, 3, 4, 6)  # the last number holds for every further stage
-_MIN_EDGE = 4
 _AXES = "zyx"
 
 
@@ -29,7 +20,8 @@ class UNetPlan:
         features_per_stage: channels of each stage.
         n_blocks_per_stage: residual blocks of each encoder stage.
         n_conv_per_stage_decoder: convolution blocks of each decoder stage, one stage fewer than in the encoder.
-        preset: the memory class that the plan belongs to; kept with the plan, the topology does not depend on it.
+        preset: nnU-Net's memory class that the plan was made for.
+        batch_size: patches per step that fit the memory which the plan was made for; `None` where none was asked for.
 
     Raises:
         ValueError: for lengths that do not fit each other, or strides and kernels that no U-Net can have.
@@ -42,6 +34,7 @@ class UNetPlan:
     n_blocks_per_stage: tuple[int, ...]
     n_conv_per_stage_decoder: tuple[int, ...]
     preset: str = "M"
+    batch_size: int | None = None
 
     def __post_init__(self) -> None:
         # A plan pasted into JSON comes back with lists.
@@ -92,75 +85,6 @@ class UNetPlan:
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
-def plan_unet(
-    patch_size: Sequence[int],
-    spacing: Sequence[float],
-    *,
-    preset: str = "M",
-    max_features: int | None = None,
-    min_bottleneck_edge: int = _MIN_EDGE,
-) -> UNetPlan:
-    """Derive strides, kernels, features and blocks of a residual U-Net from patch size and spacing.
-
-    An axis is halved while it has at least two minimum edges, and only together with axes of similar spacing (less than
-    twice the smallest), so that voxels become isotropic with depth. A kernel spans an axis as soon as the axis's
-    spacing is less than twice the smallest.
-
-    Source: nnU-Net v2 (Isensee et al. 2021, 2024), residual encoder plans.
-
-    Args:
-        patch_size: voxels along z, y, x (2D: y, x). It need not be divisible, see `UNetPlan.padded_patch_size`.
-        spacing: physical size of a voxel along the same axes, in any unit.
-        preset: `"M"`, `"L"` or `"XL"`. The topology of a given patch size is the same for all; the plan keeps the
-            preset for the choice of patch and batch size, whose memory budget it names.
-        max_features: cap of the channels, which double with each stage from 32. Default 320 in 3D, 512 in 2D.
-        min_bottleneck_edge: voxels along an axis below which it is not halved further.
-
-    Raises:
-        ValueError: for sizes or spacings that are not positive or not 2 or 3 each, and for an unknown preset.
-    """
-    size, spacing = tuple(patch_size), tuple(spacing)
-    if len(size) not in (2, 3) or any(not _is_positive_int(s) for s in size):
-        raise ValueError(f"patch_size must be 2 or 3 positive whole numbers, got {list(size)}")
-    if len(spacing) != len(size) or any(not s > 0 for s in spacing):
-        raise ValueError(
-            f"spacing must be {len(size)} positive numbers, one per axis of the patch, got {list(spacing)}"
-        )
-    if preset not in PRESETS:
-        raise ValueError(f"preset must be one of {', '.join(PRESETS)}; got {preset!r}{did_you_mean(preset, PRESETS)}")
-    for name, value in (("max_features", max_features), ("min_bottleneck_edge", min_bottleneck_edge)):
-        if value is not None and not _is_positive_int(value):
-            raise ValueError(f"{name} must be a positive whole number, got {value!r}")
-
-    strides, kernels = _topology(size, spacing, min_bottleneck_edge)
-    n_stages = len(strides)
-    cap = max_features or _MAX_FEATURES[len(size)]
-    return UNetPlan(
-        patch_size=size,
-        strides=strides,
-        kernel_sizes=kernels,
-        features_per_stage=tuple(min(cap, _FIRST_FEATURES * 2**stage) for stage in range(n_stages)),
-        n_blocks_per_stage=tuple(_ENCODER_BLOCKS[min(i, len(_ENCODER_BLOCKS) - 1)] for i in range(n_stages)),
-        n_conv_per_stage_decoder=(1,) * (n_stages - 1),
-        preset=preset,
-    )
-
-
-def smallest_patch(n_stages: int, spacing: Sequence[float]) -> tuple[int, ...]:
-    """Smallest patch, divisible by its strides, for which `plan_unet` plans `n_stages` stages at this spacing."""
-    n_pools = [0] * len(spacing)
-    needed = [1] * len(spacing)
-    for _ in range(n_stages - 1):
-        current = [s * 2**n for s, n in zip(spacing, n_pools, strict=True)]
-        pooled = _similar_axes(current, range(len(spacing)))
-        for axis in pooled:
-            # An axis halved alone must have three minimum edges, see `_topology`.
-            edges = 3 if len(pooled) == 1 else 2
-            needed[axis] = max(needed[axis], edges * _MIN_EDGE * 2 ** n_pools[axis])
-            n_pools[axis] += 1
-    return tuple(needed)
-
-
 def check_patch_size(patch_size: Sequence[int], plan: UNetPlan) -> None:
     """Check that an input of this size passes through the network and comes out in the same size.
 
@@ -183,39 +107,13 @@ def check_patch_size(patch_size: Sequence[int], plan: UNetPlan) -> None:
         raise ValueError(f"patch size {[int(s) for s in patch_size]} does not fit the network: {'; '.join(faults)}")
 
 
-def _topology(
-    size: tuple[int, ...], spacing: tuple[float, ...], min_edge: int
-) -> tuple[tuple[tuple[int, ...], ...], tuple[tuple[int, ...], ...]]:
-    """Strides and kernels of all stages."""
-    axes = range(len(size))
-    current_size, current_spacing = list(size), list(spacing)
-    strides, kernels = [(1,) * len(size)], []
-    kernel = [1] * len(size)
-    while True:
-        pooled = _similar_axes(current_spacing, [a for a in axes if current_size[a] >= 2 * min_edge])
-        if not pooled or (len(pooled) == 1 and current_size[pooled[0]] < 3 * min_edge):
-            break
-        for axis in _similar_axes(current_spacing, axes):
-            kernel[axis] = 3  # and stays so: an axis once spanned is never left out again
-        kernels.append(tuple(kernel))
-        for axis in pooled:
-            current_spacing[axis] *= 2
-            current_size[axis] = -(-current_size[axis] // 2)
-        strides.append(tuple(2 if axis in pooled else 1 for axis in axes))
-    kernels.append((3,) * len(size))
-    return tuple(strides), tuple(kernels)
-
-
-def _similar_axes(spacing: Sequence[float], axes: Sequence[int]) -> list[int]:
-    """Those of the axes whose spacing is less than twice the smallest among them."""
-    return [axis for axis in axes if spacing[axis] < 2 * min(spacing[a] for a in axes)]
-
-
 def _plan_faults(plan: UNetPlan) -> list[str]:
     n_stages, dims = plan.n_stages, plan.spatial_dims
     if n_stages == 0:
         return ["features_per_stage must have one number per stage, at least one; got []"]
     faults = []
+    if plan.batch_size is not None and not is_positive_int(plan.batch_size):
+        faults.append(f"batch_size must be a positive whole number or null, got {plan.batch_size!r}")
     for name, expected in (
         ("strides", n_stages),
         ("kernel_sizes", n_stages),
@@ -229,11 +127,11 @@ def _plan_faults(plan: UNetPlan) -> list[str]:
                 f"which need {expected}: {name} = {list(given)}, features_per_stage = {list(plan.features_per_stage)}"
             )
     for name in ("features_per_stage", "n_blocks_per_stage", "n_conv_per_stage_decoder"):
-        if any(not _is_positive_int(value) for value in getattr(plan, name)):
+        if any(not is_positive_int(value) for value in getattr(plan, name)):
             faults.append(f"{name} must hold positive whole numbers, got {list(getattr(plan, name))}")
     for name in ("strides", "kernel_sizes"):
         rows = getattr(plan, name)
-        if any(len(row) != dims or any(not _is_positive_int(value) for value in row) for row in rows):
+        if any(len(row) != dims or any(not is_positive_int(value) for value in row) for row in rows):
             faults.append(
                 f"{name} must hold {dims} positive whole numbers per stage, got {[list(row) for row in rows]}"
             )
@@ -245,5 +143,6 @@ def _plan_faults(plan: UNetPlan) -> list[str]:
     return faults
 
 
-def _is_positive_int(value: Any) -> bool:
+def is_positive_int(value: Any) -> bool:
+    """Whether a value is a whole number above zero."""
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
