@@ -27,7 +27,7 @@ TABLE = {
 }
 OPTIONS = (
     "channels, kind, activation, weight, loss, metric, decoder, deep_supervision, ignore_label, mask, source, "
-    "label_smoothing, class_weights"
+    "label_smoothing, class_weights, loss_only_on_label"
 )
 
 
@@ -48,6 +48,7 @@ def test_only_channels_must_be_given():
         source=None,
         label_smoothing=0.0,
         class_weights=None,
+        loss_only_on_label=False,
     )
     assert target.stored_key == "sheet"
     assert UNKNOWN_LABEL == -1
@@ -118,12 +119,24 @@ ROW_FAULTS = [
         "'class_weights' belong to kind 'label', not 'vector'",
     ),
     (
+        {"channels": 1, "class_weights": "balanced", "source": "other"},
+        "'class_weights' can be 'balanced' for stored labels alone, this one has a 'source'",
+    ),
+    (
+        {"channels": 1, "loss_only_on_label": True},
+        (
+            "'loss_only_on_label' would leave a label with 1 channel nothing but its foreground; give the voxels that "
+            "count in a 'mask'"
+        ),
+    ),
+    ({"channels": 1, "loss_only_on_label": 3}, "'loss_only_on_label' must be true or false, got 3"),
+    (
         {"channels": 3, "class_weights": [1, 1]},
-        "'class_weights' must hold one number per channel (3), got [1, 1]",
+        "'class_weights' must hold one number per channel (3), or be 'balanced'; got [1, 1]",
     ),
     (
         {"channels": 2, "class_weights": [1, "a"]},
-        "'class_weights' must hold one number per channel (2), got [1, 'a']",
+        "'class_weights' must hold one number per channel (2), or be 'balanced'; got [1, 'a']",
     ),
     (
         {"channels": 1, "kind": "scalar", "label_smoothing": 0.1},

@@ -172,3 +172,38 @@ def test_half_precision_is_computed_in_single():
 def test_bad_input(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_focal_by_hand_for_one_channel(gamma):
+    """Mean over the known voxels of -(1 - p)^gamma log p, with p the probability of what is true."""
+    logits = torch.tensor([2.0, -1.0, 0.5, 9.0]).view(1, 1, 1, 1, 4)
+    label = torch.tensor([1.0, 1.0, 0.0, -1.0]).view(1, 1, 1, 1, 4)
+    p = torch.sigmoid(torch.tensor([2.0, -1.0, -0.5]))
+    expected = (-((1 - p) ** gamma) * p.log()).mean()
+    torch.testing.assert_close(LabelLoss(1, dice=0, focal_gamma=gamma)(logits, label), expected)
+
+
+def test_focal_by_hand_for_classes_with_weights():
+    """Sum of w (1 - p)^2 (-log p) over the known voxels, divided by the sum of their w."""
+    torch.manual_seed(0)
+    logits, label = torch.randn(1, 3, 1, 1, 4), torch.tensor([0.0, 2.0, 1.0, -1.0]).view(1, 1, 1, 1, 4)
+    weights = torch.tensor([1.0, 2.0, 5.0])
+    probabilities = torch.softmax(logits[0, :, 0, 0], dim=0)  # C W
+    p, w = probabilities[[0, 2, 1], [0, 1, 2]], weights[[0, 2, 1]]
+    expected = (w * (1 - p) ** 2 * -p.log()).sum() / w.sum()
+    loss = LabelLoss(3, dice=0, focal_gamma=2.0, class_weights=weights.tolist())
+    torch.testing.assert_close(loss(logits, label), expected)
+
+
+def test_focal_without_exponent_is_the_cross_entropy():
+    torch.manual_seed(0)
+    logits, label = torch.randn(2, 3, 2, 2, 2), torch.randint(-1, 3, (2, 1, 2, 2, 2)).float()
+    for options in ({}, {"independent": True}, {"class_weights": [1.0, 2.0, 3.0]}):
+        expected = LabelLoss(3, dice=0, **options)(logits, label)
+        torch.testing.assert_close(LabelLoss(3, dice=0, focal_gamma=0.0, **options)(logits, label), expected)
+
+
+def test_focal_with_smoothing_is_an_error():
+    with pytest.raises(ValueError, match=r"needs label_smoothing = 0; got focal_gamma = 2.0, label_smoothing = 0.1"):
+        LabelLoss(1, focal_gamma=2.0, label_smoothing=0.1)

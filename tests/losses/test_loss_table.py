@@ -4,7 +4,16 @@ import pytest
 import torch
 
 from scripts.geometry import Activation, Kind, Target
-from scripts.losses import LOSS_NAMES, LabelLoss, MaskedCosineLoss, default_loss, loss_faults, make_loss
+from scripts.losses import (
+    LOSS_NAMES,
+    EikonalLoss,
+    LabelLoss,
+    MaskedCosineLoss,
+    NormalConsistencyLoss,
+    default_loss,
+    loss_faults,
+    make_losses,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,29 +49,41 @@ EQUAL = {
     ),
     "ce": (LabelLoss(3, dice=0), Target("t", 3, loss="ce"), CLASSES),
     "dice": (LabelLoss(3, cross_entropy=0), Target("t", 3, loss="dice"), CLASSES),
+    "focal": (LabelLoss(3, dice=0, focal_gamma=2.0), Target("t", 3, loss="focal"), CLASSES),
+    "dice_focal": (LabelLoss(3, focal_gamma=2.0), Target("t", 3, loss="dice_focal"), CLASSES),
     "smooth_l1": (torch.nn.SmoothL1Loss(), Target("t", 3, Kind.VECTOR, loss="smooth_l1"), VECTORS),
     "l1": (torch.nn.L1Loss(), Target("t", 3, Kind.SCALAR, loss="l1"), VECTORS),
     "mse": (torch.nn.MSELoss(), Target("t", 3, Kind.VECTOR, loss="mse"), VECTORS),
     "masked_cosine": (MaskedCosineLoss(), Target("t", 3, Kind.VECTOR, loss="masked_cosine"), VECTORS),
+    "normal_consistency": (
+        NormalConsistencyLoss(),
+        Target("t", 3, Kind.NORMAL, loss=["normal_consistency", "masked_cosine"]),
+        VECTORS,
+    ),
+    "eikonal": (
+        EikonalLoss((1.0, 1.0, 1.0)),
+        Target("t", 3, Kind.SCALAR, loss=["eikonal", "l1"]),
+        VECTORS,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", LOSS_NAMES)
 def test_every_name_builds_its_loss(name):
     expected, target, label = EQUAL[name]
-    torch.testing.assert_close(make_loss(target)(LOGITS, label), expected(LOGITS, label))
+    torch.testing.assert_close(make_losses(target)[0].loss(LOGITS, label), expected(LOGITS, label))
 
 
 def test_smoothing_and_weights_reach_the_loss():
     target = Target("t", 3, label_smoothing=0.2, class_weights=(1.0, 2.0, 3.0))
     expected = LabelLoss(3, label_smoothing=0.2, class_weights=[1.0, 2.0, 3.0])(LOGITS, CLASSES)
-    torch.testing.assert_close(make_loss(target)(LOGITS, CLASSES), expected)
+    torch.testing.assert_close(make_losses(target)[0].loss(LOGITS, CLASSES), expected)
     assert abs(expected.item() - LabelLoss(3)(LOGITS, CLASSES).item()) > 1e-3
 
 
 def test_a_callable_is_used_as_it_is():
     loss = MaskedCosineLoss(sign_invariant=True)
-    assert make_loss(Target("t", 3, Kind.NORMAL, loss=loss)) is loss
+    assert make_losses(Target("t", 3, Kind.NORMAL, loss=loss))[0].loss is loss
 
 
 FAULTS = [
@@ -87,17 +108,67 @@ FAULTS = [
         {"loss": "masked_cosine", "channels": 1, "kind": "scalar"}, "needs kind normal or vector", id="cosine"
     ),
     pytest.param({"loss": "dice", "channels": 1, "label_smoothing": 0.1}, "'label_smoothing' act on", id="no entropy"),
-    pytest.param({"loss": 3, "channels": 1}, r"must be a name or a callable .*got 3", id="type"),
+    pytest.param({"loss": 3, "channels": 1}, r"must be a name, .* a callable .*got 3", id="type"),
+    pytest.param({"loss": [], "channels": 1}, "'loss' is an empty list; leave it out for the default", id="empty"),
+    pytest.param({"loss": {"weight": 2}, "channels": 1}, r"'loss' must be a name, .*got \{'weight': 2\}", id="no name"),
+    pytest.param(
+        {"loss": {"name": "bce", "gama": 2}, "channels": 1},
+        "loss 'bce' takes no option 'gama'; its options: weight, start_epoch",
+        id="option",
+    ),
+    pytest.param(
+        {"loss": {"name": "focal", "focal_gama": 2}, "channels": 1},
+        r"takes no option 'focal_gama' \(did you mean 'focal_gamma'\?\)",
+        id="option typo",
+    ),
+    pytest.param({"loss": {"name": "bce", "weight": -1}, "channels": 1}, "'weight' must be a number >= 0", id="weight"),
+    pytest.param(
+        {"loss": {"name": "bce", "start_epoch": 0}, "channels": 1}, "'start_epoch' must be a whole number", id="start"
+    ),
+    pytest.param(
+        {"loss": "eikonal", "channels": 1, "kind": "scalar"}, "loss 'eikonal' does not look at the truth", id="alone"
+    ),
+    pytest.param(
+        {"loss": "focal", "channels": 1, "label_smoothing": 0.1}, "does not go with a focal loss", id="smooth focal"
+    ),
     pytest.param(
         {"loss": LabelLoss(1), "channels": 1, "class_weights": [2.0]}, "set 'class_weights' in the loss", id="callable"
     ),
 ]
 
 
+@pytest.mark.parametrize(
+    ("target", "changed"),
+    [
+        (Target("t", 3, loss={"name": "dice_ce", "dice": 0.0}), LabelLoss(3, dice=0)),
+        (Target("t", 3, loss={"name": "dice_ce", "cross_entropy": 3}), LabelLoss(3, cross_entropy=3)),
+        (Target("t", 3, loss={"name": "focal", "focal_gamma": 0.5}), LabelLoss(3, dice=0, focal_gamma=0.5)),
+        (
+            Target("t", 3, Kind.NORMAL, loss={"name": "masked_cosine", "sign_invariant": True}),
+            MaskedCosineLoss(sign_invariant=True),
+        ),
+    ],
+)
+def test_options_reach_the_loss(target, changed):
+    label = VECTORS if target.kind is Kind.NORMAL else CLASSES
+    (part,) = make_losses(target)
+    torch.testing.assert_close(part.loss(LOGITS, label), changed(LOGITS, label))
+    plain = make_losses(Target("t", 3, target.kind, loss=target.loss["name"]))[0]
+    assert abs(float(part.loss(LOGITS, label) - plain.loss(LOGITS, label))) > 1e-3
+
+
+def test_spacing_and_limits_reach_the_slope():
+    target = Target("t", 1, Kind.SCALAR, loss=["l1", {"name": "eikonal", "max_distance": 5.0, "weight": 0.1}])
+    first, second = make_losses(target, spacing=(2.0, 3.0, 4.0))
+    assert (first.name, first.weight, first.every_level) == ("l1", 1.0, True)
+    assert (second.name, second.weight, second.every_level) == ("eikonal", 0.1, False)
+    assert (second.loss.spacing, second.loss.max_distance) == ([2.0, 3.0, 4.0], 5.0)
+
+
 @pytest.mark.parametrize(("options", "message"), FAULTS)
 def test_faults(options, message):
     with pytest.raises(ValueError, match=f"targets: sheet: .*{message}"):
-        make_loss(Target("sheet", **({"kind": Kind.LABEL} | options)))
+        make_losses(Target("sheet", **({"kind": Kind.LABEL} | options)))
 
 
 def test_all_faults_at_once():

@@ -4,7 +4,14 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from scripts.losses import LabelLoss, MaskedCosineLoss, MaskedRegressionLoss, MultiTaskLoss, level_weights
+from scripts.losses import (
+    LabelLoss,
+    MaskedCosineLoss,
+    MaskedRegressionLoss,
+    MultiTaskLoss,
+    NormalConsistencyLoss,
+    level_weights,
+)
 
 NAN = float("nan")
 TARGETS = {
@@ -42,6 +49,72 @@ def test_total_is_the_weighted_sum_and_terms_are_kept(batch):
         torch.testing.assert_close(loss.terms[name], term.detach())
     torch.testing.assert_close(loss.terms["total"], total.detach())
     assert not any(term.requires_grad for term in loss.terms.values())
+
+
+TWICE = {"normals": {"channels": 3, "kind": "normal", "loss": [
+    {"name": "masked_cosine", "weight": 2.0}, {"name": "normal_consistency", "weight": 0.1, "start_epoch": 3},
+]}}  # fmt: skip
+
+
+def test_several_losses_of_a_target_and_their_first_epochs(batch):
+    predictions, labels = ({"normals": part["normals"]} for part in batch)
+    cosine = MaskedCosineLoss()(predictions["normals"], labels["normals"])
+    consistency = NormalConsistencyLoss()(predictions["normals"], labels["normals"])
+    loss = MultiTaskLoss(TWICE)
+    loss.set_epoch(2)
+    torch.testing.assert_close(loss(predictions, labels), 2 * cosine)
+    assert loss.terms["normals_normal_consistency"] == 0
+    loss.set_epoch(3)
+    torch.testing.assert_close(loss(predictions, labels), 2 * cosine + 0.1 * consistency)
+    assert list(loss.terms) == ["normals", "normals_masked_cosine", "normals_normal_consistency", "total"]
+    torch.testing.assert_close(loss.terms["normals_normal_consistency"], consistency.detach())
+
+
+def test_a_target_that_has_not_begun_has_gradient_zero(batch):
+    predictions, labels = ({"sheet": part["sheet"]} for part in batch)
+    loss = MultiTaskLoss({"sheet": {"channels": 1, "loss": {"name": "bce", "start_epoch": 2}}})
+    loss(predictions, labels).backward()
+    assert torch.equal(predictions["sheet"].grad, torch.zeros_like(predictions["sheet"]))
+
+
+def test_regularisers_measure_full_resolution_alone(batch):
+    prediction, label = (part["normals"] for part in batch)
+    levels = [prediction, prediction[..., ::2, ::2, ::2], prediction[..., :1, :1, :1]]
+    loss = MultiTaskLoss(TWICE)
+    loss.set_epoch(3)
+    loss({"normals": levels}, {"normals": label})
+    torch.testing.assert_close(
+        loss.terms["normals_normal_consistency"], NormalConsistencyLoss()(prediction, label).detach()
+    )
+    assert loss.terms["normals_masked_cosine"] != MaskedCosineLoss()(prediction, label).detach()
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels", "label", "left"),
+    [
+        ("scalar", 1, [0.0, 2.0, NAN, -1.0], [NAN, 2.0, NAN, -1.0]),
+        ("label", 3, [0.0, 2.0, -1.0, 1.0], [-1.0, 2.0, -1.0, 1.0]),
+    ],
+)
+def test_loss_only_on_label(kind, channels, label, left):
+    torch.manual_seed(0)
+    row = {"channels": channels, "kind": kind, "loss": "l1" if kind == "scalar" else "ce"}
+    prediction = {"t": torch.randn(1, channels, 1, 1, 4)}
+    truth, expected_truth = (torch.tensor(values).view(1, 1, 1, 1, 4) for values in (label, left))
+    expected = MultiTaskLoss({"t": row})(prediction, {"t": expected_truth})
+    given = MultiTaskLoss({"t": row | {"loss_only_on_label": True}})(prediction, {"t": truth})
+    torch.testing.assert_close(given, expected)
+    assert abs(float(given - MultiTaskLoss({"t": row})(prediction, {"t": truth}))) > 1e-3
+
+
+def test_balanced_class_weights_come_from_counts(batch):
+    predictions, labels = ({"sheet": part["sheet"]} for part in batch)
+    row = {"channels": 1, "loss": "bce"}
+    loss = MultiTaskLoss({"sheet": row | {"class_weights": "balanced"}}, class_voxels={"sheet": [300, 100]})
+    expected = MultiTaskLoss({"sheet": row | {"class_weights": [3.0]}})(predictions, labels)
+    torch.testing.assert_close(loss(predictions, labels), expected)
+    with pytest.raises(ValueError, match=r"targets: sheet: class_weights 'balanced' needs .* it holds nothing"):
+        MultiTaskLoss({"sheet": row | {"class_weights": "balanced"}})
 
 
 def test_unknown_target_adds_exactly_nothing(batch):

@@ -55,8 +55,8 @@ class Target:
         kind: how the values behave when space is transformed.
         activation: applied to the output when it is written or scored; training uses the raw output.
         weight: factor of this target's loss in the total.
-        loss: name of a loss (see `scripts.losses.LOSS_NAMES`) or any callable `(prediction, label) -> scalar`; `None`
-            takes the kind's default.
+        loss: name of a loss (see `scripts.losses.LOSS_NAMES`), a dictionary with its name, weight, first epoch and
+            options, any callable `(prediction, label) -> scalar`, or a list of these; `None` takes the kind's default.
         metric: names of metrics (see `scripts.metrics.METRIC_NAMES`); `None` takes the kind's default.
         decoder: `"separate"` or `"shared"`, overriding the network's choice for this target; `None` follows it.
         deep_supervision: whether this target's loss uses the decoder's lower levels; `None` follows the network.
@@ -64,7 +64,8 @@ class Target:
         mask: key of the sample whose zeros mark voxels where this target's loss and metrics do not count.
         source: key that the volumes carry and from which a transform derives this target; `None`: its own name.
         label_smoothing: share of the truth that is spread over the other classes, 0 <= s < 1.
-        class_weights: one factor per class for the cross-entropy part.
+        class_weights: one factor per class for the cross-entropy part; `"balanced"`: from how often each class occurs.
+        loss_only_on_label: whether the loss counts only where the truth is labelled: not 0.
     """
 
     name: str
@@ -72,7 +73,7 @@ class Target:
     kind: Kind = Kind.LABEL
     activation: Activation = Activation.NONE
     weight: float = 1.0
-    loss: str | Callable[..., Any] | None = None
+    loss: str | Mapping[str, Any] | Callable[..., Any] | Sequence[Any] | None = None
     metric: tuple[str, ...] | None = None
     decoder: str | None = None
     deep_supervision: bool | None = None
@@ -80,7 +81,8 @@ class Target:
     mask: str | None = None
     source: str | None = None
     label_smoothing: float = 0.0
-    class_weights: tuple[float, ...] | None = None
+    class_weights: tuple[float, ...] | str | None = None
+    loss_only_on_label: bool = False
 
     @property
     def stored_key(self) -> str:
@@ -149,7 +151,7 @@ def _parse_row(name: str, row: Mapping[str, Any]) -> Target:
     if isinstance(values.get("metric"), str):
         values["metric"] = (values["metric"],)
     for key in ("metric", "class_weights"):
-        if values.get(key) is not None:
+        if values.get(key) is not None and not isinstance(values[key], str):
             values[key] = tuple(values[key])
     return Target(name=name, **values)
 
@@ -182,6 +184,8 @@ def _option_faults(name: Any, row: Any) -> list[str]:
         faults.append(f"'label_smoothing' must be a number >= 0 and < 1, got {smoothing!r}")
     if row.get("ignore_label") is not None and not _is_int(row["ignore_label"]):
         faults.append(f"'ignore_label' must be a whole number or null, got {row['ignore_label']!r}")
+    if row.get("loss_only_on_label", False) not in (True, False):
+        faults.append(f"'loss_only_on_label' must be true or false, got {row['loss_only_on_label']!r}")
     if row.get("deep_supervision") not in (None, True, False):
         faults.append(f"'deep_supervision' must be true, false or null, got {row['deep_supervision']!r}")
     metric = row.get("metric")
@@ -203,8 +207,18 @@ def _combination_faults(row: Mapping[str, Any]) -> list[str]:
     if weights is not None:
         if kind is not Kind.LABEL:
             faults.append(f"'class_weights' belong to kind 'label', not '{kind}'")
+        elif weights == "balanced":
+            if row.get("source") is not None:
+                faults.append("'class_weights' can be 'balanced' for stored labels alone, this one has a 'source'")
         elif not isinstance(weights, Sequence) or len(weights) != channels or not all(_is_number(w) for w in weights):
-            faults.append(f"'class_weights' must hold one number per channel ({channels}), got {weights!r}")
+            faults.append(
+                f"'class_weights' must hold one number per channel ({channels}), or be 'balanced'; got {weights!r}"
+            )
+    if row.get("loss_only_on_label") and kind is Kind.LABEL and channels == 1:
+        faults.append(
+            "'loss_only_on_label' would leave a label with 1 channel nothing but its foreground; give the voxels that "
+            "count in a 'mask'"
+        )
     for key, default in (("label_smoothing", 0.0), ("ignore_label", None)):
         if row.get(key, default) != default and kind is not Kind.LABEL:
             faults.append(f"'{key}' belongs to kind 'label', not '{kind}'")

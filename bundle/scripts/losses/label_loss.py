@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from monai.losses import DiceLoss
+from monai.losses import DiceLoss, FocalLoss
 from monai.networks.utils import one_hot
 from torch import nn
 from torch.nn import functional as F
@@ -36,6 +36,8 @@ class LabelLoss(nn.Module):
         class_weights: factor of each class in the cross-entropy, whose mean is weighted. With sigmoids: factor of each
             channel's foreground, and the mean is not weighted (`pos_weight` of torch).
         batch_dice: whether the Dice is that of the whole batch instead of the mean over its patches.
+        focal_gamma: exponent with which the cross-entropy turns from voxels that are right already to those that are
+            not (Lin et al. 2017); `None`: it does not. Labels are hard then, without smoothing.
 
     Raises:
         ValueError: for weights of another length, and when both factors are 0.
@@ -53,6 +55,7 @@ class LabelLoss(nn.Module):
         label_smoothing: float = 0.0,
         class_weights: Sequence[float] | None = None,
         batch_dice: bool = False,
+        focal_gamma: float | None = None,
     ) -> None:
         super().__init__()
         if class_weights is not None and len(class_weights) != channels:
@@ -60,6 +63,11 @@ class LabelLoss(nn.Module):
         if min(dice, cross_entropy) < 0 or max(dice, cross_entropy) == 0:
             raise ValueError(
                 f"factors must not be negative nor both 0; got dice = {dice}, cross_entropy = {cross_entropy}"
+            )
+        if focal_gamma is not None and (focal_gamma < 0 or label_smoothing):
+            raise ValueError(
+                "focal_gamma must not be negative, and needs label_smoothing = 0; "
+                f"got focal_gamma = {focal_gamma}, label_smoothing = {label_smoothing}"
             )
         self.channels = channels
         self.dice = dice
@@ -69,6 +77,11 @@ class LabelLoss(nn.Module):
         self.batch_dice = batch_dice
         weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self.register_buffer("class_weights", weights, persistent=False)
+        self._focal: FocalLoss | None = None
+        if focal_gamma is not None:
+            self._focal = FocalLoss(
+                gamma=focal_gamma, alpha=class_weights, use_softmax=not self.sigmoid, reduction="none"
+            )
         self._overlap = DiceLoss(smooth_nr=_SMOOTH, smooth_dr=_SMOOTH, batch=batch_dice, reduction="none")
 
     def forward(self, prediction: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
@@ -92,7 +105,12 @@ class LabelLoss(nn.Module):
         if self.dice:
             loss = loss + self.dice * self._dice_loss(logits, truth, known)
         if self.cross_entropy:
-            entropy = self._binary_entropy(logits, truth, known) if self.sigmoid else self._entropy(logits, label)
+            if self._focal is not None:
+                entropy = self._focal_entropy(logits, truth, known)
+            elif self.sigmoid:
+                entropy = self._binary_entropy(logits, truth, known)
+            else:
+                entropy = self._entropy(logits, label)
             loss = loss + self.cross_entropy * entropy
         return loss
 
@@ -123,14 +141,25 @@ class LabelLoss(nn.Module):
             truth = truth * (1 - self.label_smoothing) + self.label_smoothing / 2
         weights = self.class_weights
         if weights is not None:
-            weights = weights.to(logits.dtype).view(-1, *[1] * (logits.ndim - 2))  # C -> C 1 1 1
+            weights = weights.to(logits).view(-1, *[1] * (logits.ndim - 2))  # C -> C 1 1 1
         losses = F.binary_cross_entropy_with_logits(logits, truth, pos_weight=weights, reduction="none")
         return (losses * known).sum() / (known.sum() * self.channels).clamp(min=1)
+
+    def _focal_entropy(self, logits: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+        """Means as in the two others: over channels and voxels with sigmoids, else over voxels by their weight."""
+        losses = self._focal(logits, truth) * known  # type: ignore[misc]  # B C D H W
+        if self.sigmoid:
+            return losses.sum() / (known.sum() * self.channels).clamp(min=1)
+        of_voxels = truth * known  # B C D H W
+        if self.class_weights is not None:
+            of_voxels = of_voxels * self.class_weights.to(logits).view(-1, *[1] * (logits.ndim - 2))  # C -> C 1 1 1
+        count = of_voxels.sum()
+        return losses.sum() / torch.where(count > 0, count, 1)
 
     def _entropy(self, logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         index = label[:, 0].long()  # B 1 D H W -> B D H W
         known = index != UNKNOWN_LABEL
-        weights = None if self.class_weights is None else self.class_weights.to(logits.dtype)
+        weights = None if self.class_weights is None else self.class_weights.to(logits)
         total = F.cross_entropy(
             logits,
             index,
