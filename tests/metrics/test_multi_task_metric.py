@@ -144,3 +144,23 @@ def test_bad_input():
             predictions={k: v for k, v in PREDICTIONS.items() if k != "sheet"},
             labels={k: v for k, v in LABELS.items() if k != "flow"},
         )
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_what_two_processes_saw_merges_to_what_one_saw(cut):
+    """Random batches of every kind, with unknown voxels, divided at any place; also an empty part."""
+    torch.manual_seed(cut)
+    targets = {**TARGETS, "sheet": {"channels": 1}, "parts": {"channels": 3}}
+    batches = []
+    for _ in range(3):
+        predictions = {name: torch.randn(2, row["channels"], 4, 4, 4) for name, row in targets.items()}
+        labels = {name: torch.randn(2, row["channels"], 4, 4, 4) + 3 for name, row in targets.items()}
+        labels["sheet"], labels["parts"] = torch.randint(-1, 2, (2, 1, 4, 4, 4)), torch.randint(-1, 3, (2, 1, 4, 4, 4))
+        labels["distance"][:, :, 0] = NAN
+        batches.append((predictions, labels))
+    whole, first, second = (MultiTaskMetric(targets) for _ in range(3))
+    for i, batch in enumerate(batches):
+        whole.update(*batch)
+        (first if i < cut else second).update(*batch)
+    first.merge(second)
+    assert first.compute() == pytest.approx(whole.compute(), rel=1e-9)

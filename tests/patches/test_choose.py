@@ -5,6 +5,7 @@ import pytest
 import zarr
 
 from scripts.patches import choose_patches
+from scripts.patches.class_counts import ClassCounts, class_voxels
 
 TARGETS = {"organ": {"channels": 3}}
 
@@ -32,7 +33,7 @@ def starts(patches):
 
 def test_uniform_reads_nothing(volumes):
     chosen = choose_patches(SPLIT, [{"image": "unused", "organ": "does not exist"}], TARGETS)
-    assert chosen == {"train": SPLIT[0], "validate": SPLIT[1], "counts": None}
+    assert chosen == {"train": SPLIT[0], "validate": SPLIT[1], "counts": None, "class_voxels": {}}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +51,21 @@ def test_other_samplers_get_the_counts_of_the_training_patches(volumes):
     chosen = choose_patches(SPLIT, volumes, TARGETS, sampler="class_balanced")
     assert chosen["counts"].counts.tolist() == [[64, 0], [32, 32], [0, 64]]
     assert starts(chosen["train"]) == [0, 4, 8]
+
+
+def test_balanced_class_weights_get_the_voxels_of_each_class(volumes):
+    """Three training patches of 64 voxels: 64 + 32 of class 1, 32 + 64 of class 2, no background."""
+    targets = {"organ": {**TARGETS["organ"], "class_weights": "balanced"}}
+    chosen = choose_patches(SPLIT, volumes, targets)
+    assert chosen["class_voxels"] == {"organ": [0, 96, 96]}
+
+
+def test_volumes_without_a_target_do_not_count_for_it():
+    """Two patches of 8 voxels carry `a`, one of which also carries `b` with classes 1 and 2."""
+    counts = ClassCounts(["a", "b 1", "b 2"], np.array([[3, 1, 2], [4, -1, -1]]))
+    patches = [{"size": [2, 2, 2]}] * 2
+    targets = {"a": {"channels": 1}, "b": {"channels": 3}, "depth": {"channels": 1, "kind": "scalar"}}
+    assert class_voxels(counts, patches, targets) == {"a": [9, 7], "b": [5, 1, 2]}
 
 
 def test_nothing_left_and_nonsense_are_errors(volumes):

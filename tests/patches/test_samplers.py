@@ -24,31 +24,58 @@ def test_uniform_draws_each_once_before_any_again(n_patches, num_samples):
     assert len(PatchSampler(n_patches)) == n_patches
 
 
-def test_order_follows_the_global_seed_and_differs_between_epochs():
-    sampler = PatchSampler(50)
-    torch.manual_seed(3)
+def test_order_follows_seed_and_epoch():
+    sampler = PatchSampler(50, seed=3)
     first, second = list(sampler), list(sampler)
-    torch.manual_seed(3)
-    assert [list(sampler), list(sampler)] == [first, second]
+    again = PatchSampler(50, seed=3)
+    again.set_epoch(2)
+    assert list(again) == second
+    again.set_epoch(1)
+    assert [list(again), list(again)] == [first, second]
     assert first != second
+    assert list(PatchSampler(50, seed=4)) != first
+
+
+def test_the_order_leaves_global_generators_alone():
+    states = torch.get_rng_state(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    list(PatchSampler(50))
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert np.random.get_state()[1].tolist() == states[1]  # noqa: NPY002
+
+
+def test_processes_together_draw_what_one_draws():
+    """Batches of 2 on 3 processes are batches of 6 on one: draws 0, 3 | 1, 4 | 2, 5, then 6, 9 | 7, 10 | 8, 11."""
+    one = [(int(index), index.seed) for index in PatchSampler(5, 12, seed=1)]
+    parts = []
+    for rank in range(3):
+        sampler = PatchSampler(5, 12, seed=1, rank=rank, n_ranks=3)
+        parts.append([(int(index), index.seed) for index in sampler])
+        assert len(sampler) == len(parts[-1]) == 4
+    for step in range(2):
+        together = [part[2 * step + i] for i in range(2) for part in parts]
+        assert together == one[6 * step : 6 * step + 6]
+
+
+def test_what_cannot_be_shared_is_an_error():
+    with pytest.raises(ValueError, match="3 processes cannot share 10 samples evenly"):
+        PatchSampler(5, 10, n_ranks=3)
+    with pytest.raises(ValueError, match=r"rank must be 0 to n_ranks - 1; got rank = 2, n_ranks = 2"):
+        PatchSampler(5, 10, rank=2, n_ranks=2)
 
 
 def test_foreground_share_is_drawn_by_class():
     """Half of 1,000 by class: each class 250 times, class a in proportion 30 : 10 : 60, class b always patch 3."""
-    torch.manual_seed(0)
     found = frequencies(PatchSampler(5, 1000, "foreground", COUNTS, foreground_share=0.5))
     expected = 0.5 / 5 + np.array([0.25 * 0.3, 0.25 * 0.1, 0, 0.25, 0.25 * 0.6])
     np.testing.assert_allclose(found, expected, atol=0.01)
 
 
 def test_one_third_is_the_default_share():
-    torch.manual_seed(0)
     found = frequencies(PatchSampler(5, 999, "foreground", COUNTS))
     assert found[2] == pytest.approx(2 / 3 / 5, abs=0.01)  # no class there: drawn by the uniform share alone
 
 
 def test_class_balanced_weighs_by_inverse_frequency():
-    torch.manual_seed(0)
     found = frequencies(PatchSampler(5, 1000, "class_balanced", COUNTS))
     np.testing.assert_allclose(found, [0.5 * 0.3, 0.5 * 0.1, 0, 0.5, 0.5 * 0.6], atol=0.01)
 

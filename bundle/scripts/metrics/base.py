@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Self
 
 import torch
 
@@ -32,6 +33,10 @@ class Metric(ABC):
         Raises:
             ValueError: when the shapes do not fit.
         """
+
+    @abstractmethod
+    def merge(self, other: Self) -> None:
+        """Add what another metric of the same kind has seen, such as that of another process."""
 
     @abstractmethod
     def compute(self) -> dict[str, float]:

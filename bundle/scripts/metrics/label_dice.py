@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 
 from .base import Metric, check_same_shape, ratio
@@ -34,6 +36,10 @@ class LabelDice(Metric):
         for i, (predicted, true) in enumerate(foregrounds(prediction, label)):
             self._intersection[i] += int((predicted & true).sum())
             self._volume[i] += int(predicted.sum()) + int(true.sum())
+
+    def merge(self, other: Self) -> None:
+        self._intersection += other._intersection
+        self._volume += other._volume
 
     def compute(self) -> dict[str, float]:
         scores = [ratio(2 * a, b) for a, b in zip(self._intersection.tolist(), self._volume.tolist(), strict=True)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from monai.data import MetaTensor
@@ -83,6 +83,12 @@ class MultiTaskMetric:
             values = activate_prediction(prediction, target)
             for metric in self._metrics[name].values():
                 metric.update(values, _plain(labels[name]))
+
+    def merge(self, other: Self) -> None:
+        """Add what another one with the same targets has seen, such as that of another process."""
+        for name, metrics in self._metrics.items():
+            for key, metric in metrics.items():
+                metric.merge(other._metrics[name][key])
 
     def compute(self) -> dict[str, float]:
         """All numbers by `<target>_<metric>`, in the order of the targets, and `score`."""

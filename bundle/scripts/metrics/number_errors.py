@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
 
 from .base import Metric, check_same_shape, known_pairs, ratio
+
+_Channels = torch.Tensor | float  # a number per channel, C; 0 before the first batch
 
 
 class MeanAbsoluteError(Metric):
@@ -19,6 +23,10 @@ class MeanAbsoluteError(Metric):
         known = torch.isfinite(label)
         self._sum += float((prediction[known].cpu().double() - label[known].cpu().double()).abs().sum())
         self._count += int(known.sum())
+
+    def merge(self, other: Self) -> None:
+        self._sum += other._sum
+        self._count += other._count
 
     def compute(self) -> dict[str, float]:
         return {"mae": ratio(self._sum, self._count)}
@@ -36,21 +44,27 @@ class R2(Metric):
 
     def reset(self) -> None:
         self._count = 0
-        self._mean: torch.Tensor | float = 0.0  # C
-        self._deviation: torch.Tensor | float = 0.0  # C, summed squares around the mean
-        self._residual: torch.Tensor | float = 0.0  # C, summed squares of the errors
+        self._mean: _Channels = 0.0
+        self._deviation: _Channels = 0.0  # summed squares around the mean
+        self._residual: _Channels = 0.0  # summed squares of the errors
 
     def update(self, prediction: torch.Tensor, label: torch.Tensor) -> None:
         predicted, true = known_pairs(prediction, label)  # N C
-        n = len(true)
-        if n == 0:
-            return
-        mean = true.mean(dim=0)
+        if len(true):
+            mean = true.mean(dim=0)
+            deviation = ((true - mean) ** 2).sum(dim=0)
+            self._add(len(true), mean, deviation, ((predicted - true) ** 2).sum(dim=0))
+
+    def merge(self, other: Self) -> None:
+        if other._count:
+            self._add(other._count, other._mean, other._deviation, other._residual)
+
+    def _add(self, n: int, mean: _Channels, deviation: _Channels, residual: _Channels) -> None:
         step = mean - self._mean
         total = self._count + n
-        self._deviation = self._deviation + ((true - mean) ** 2).sum(dim=0) + step**2 * (self._count * n / total)
+        self._deviation = self._deviation + deviation + step**2 * (self._count * n / total)
         self._mean = self._mean + step * (n / total)
-        self._residual = self._residual + ((predicted - true) ** 2).sum(dim=0)
+        self._residual = self._residual + residual
         self._count = total
 
     def compute(self) -> dict[str, float]:

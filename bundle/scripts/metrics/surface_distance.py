@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 import torch
@@ -44,6 +45,11 @@ class SurfaceDistance(Metric):
         for predicted, true in foregrounds(prediction, label):
             for in_prediction, in_label, inside in zip(predicted.cpu().numpy(), true.cpu().numpy(), known, strict=True):
                 self._add(self._surface(in_prediction, inside), self._surface(in_label, inside))
+
+    def merge(self, other: Self) -> None:
+        self._sum += other._sum
+        self._count += other._count
+        self._skipped += other._skipped
 
     def compute(self) -> dict[str, float]:
         return {

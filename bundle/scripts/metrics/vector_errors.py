@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Self
 
 import torch
 
@@ -24,6 +25,11 @@ class EndPointError(Metric):
         self._sum += float((predicted - true).norm(dim=1).sum())
         self._lengths += float(true.norm(dim=1).sum())
         self._count += len(true)
+
+    def merge(self, other: Self) -> None:
+        self._sum += other._sum
+        self._lengths += other._lengths
+        self._count += other._count
 
     def compute(self) -> dict[str, float]:
         return {"epe": ratio(self._sum, self._count)}
@@ -54,6 +60,9 @@ class AngularError(Metric):
         degrees = torch.rad2deg(radians.nan_to_num(nan=math.pi))
         bins = (degrees * _BINS_PER_DEGREE).long().clamp(max=len(self._histogram) - 1)
         self._histogram += torch.bincount(bins, minlength=len(self._histogram))
+
+    def merge(self, other: Self) -> None:
+        self._histogram += other._histogram
 
     def compute(self) -> dict[str, float]:
         count = int(self._histogram.sum())

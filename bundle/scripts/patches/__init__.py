@@ -8,13 +8,16 @@ from .intensities import image_statistics
 from .jitter import add_start_ranges
 from .samplers import PatchSampler, select_patches
 from .search import find_patches
+from .seeded import PatchDataset, SeededIndex, sample_seed
 from .splits import split_patches
 from .table import OPTION_KEYS, array_keys, make_datalist, open_array, open_images, reference_key, volume_box
 
 __all__ = [
     "OPTION_KEYS",
     "ClassCounts",
+    "PatchDataset",
     "PatchSampler",
+    "SeededIndex",
     "add_start_ranges",
     "array_keys",
     "choose_patches",
@@ -27,6 +30,7 @@ __all__ = [
     "read_datalist",
     "read_datasplit",
     "reference_key",
+    "sample_seed",
     "select_patches",
     "split_patches",
     "volume_box",

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .class_counts import ClassCounts, count_classes
+from ..geometry import parse_targets
+from .class_counts import ClassCounts, class_voxels, count_classes
 from .samplers import select_patches
 
 logger = logging.getLogger(__name__)
@@ -32,14 +33,16 @@ def choose_patches(
         split: training and validation patches, as `split_patches` returned them.
         volumes: the `volumes` table.
         targets: the `targets` table.
-        sampler: method of the `PatchSampler`; all but "uniform" need the counts.
+        sampler: method of the `PatchSampler`; all but "uniform" need the counts, and so do targets whose
+            `class_weights` are "balanced".
         force_all_classes: true, "train" or "validate": in both parts, or in one, only patches that hold every class.
         cache_file: as in `count_classes`.
         use_cache: as in `count_classes`.
         num_workers: as in `count_classes`.
 
     Returns:
-        `{"train": patches, "validate": patches, "counts": ClassCounts of the training patches, or None}`.
+        `{"train": patches, "validate": patches, "counts": ClassCounts of the training patches, or None,
+        "class_voxels": see class_voxels}`.
 
     Raises:
         ValueError: if no patch is left, or `force_all_classes` is none of the above.
@@ -47,8 +50,9 @@ def choose_patches(
     if force_all_classes not in (True, False, *PARTS):
         raise ValueError(f"force_all_classes must be true, false, {' or '.join(PARTS)}; got {force_all_classes!r}")
     parts = {name: list(patches) for name, patches in zip(PARTS, split, strict=True)}
-    if sampler == "uniform" and not force_all_classes:
-        return {**parts, "counts": None}
+    is_balanced = any(target.class_weights == "balanced" for target in parse_targets(targets).values())
+    if sampler == "uniform" and not force_all_classes and not is_balanced:
+        return {**parts, "counts": None, "class_voxels": {}}
     every = [patch for patches in parts.values() for patch in patches]
     counts = count_classes(volumes, every, targets, cache_file=cache_file, use_cache=use_cache, num_workers=num_workers)
     chosen: dict[str, Any] = {}
@@ -65,6 +69,7 @@ def choose_patches(
         if name == "train":
             chosen["counts"] = own.of(kept)
     _log_counts(chosen["counts"])
+    chosen["class_voxels"] = class_voxels(chosen["counts"], chosen["train"], targets)
     return chosen
 
 

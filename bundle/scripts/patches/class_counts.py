@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,30 @@ def count_classes(
     if kept_file is not None:
         save_cached(kept_file, header, "counts", counts.tolist())
     return ClassCounts([entry.name for entry in classes], counts)
+
+
+def class_voxels(
+    counts: ClassCounts, patches: Sequence[Mapping[str, Any]], targets: Mapping[str, Any]
+) -> dict[str, list[int]]:
+    """Voxels of each class of each counted target, background first, in all patches that carry the target.
+
+    Voxels that are masked or ignored count as background here.
+
+    Args:
+        counts: of the patches.
+        patches: with their `size`.
+        targets: the `targets` table.
+    """
+    sizes = np.array([math.prod(patch["size"]) for patch in patches])
+    voxels: dict[str, list[int]] = {}
+    for target in parse_targets(targets).values():
+        columns = [k for k, name in enumerate(counts.names) if name.split(" ")[0] == target.name]
+        if columns:
+            found = counts.counts[:, columns]  # N K
+            is_carried = found[:, 0] >= 0
+            foreground = found[is_carried].sum(axis=0).tolist()
+            voxels[target.name] = [int(sizes[is_carried].sum()) - sum(foreground), *foreground]
+    return voxels
 
 
 class _Counter:

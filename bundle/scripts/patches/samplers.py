@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch.utils.data import Sampler
 
 from .class_counts import ClassCounts
+from .seeded import SeededIndex, sample_seed
 
 METHODS = ("uniform", "foreground", "class_balanced")
 
@@ -22,17 +22,25 @@ class PatchSampler(Sampler[int]):
       many of that class's voxels it holds, as nnU-Net does for a third of its samples; the rest is uniform.
     - `"class_balanced"`: all draws are of that kind, so that each class weighs by the inverse of its frequency.
 
-    The order follows PyTorch's global seed, and is another one in each epoch.
+    The draws of an epoch follow from the seed and the epoch's number alone, and so does the seed that each draw carries
+    for its augmentation (see `PatchDataset`): neither the number of workers nor a stop in between changes them.
+
+    Several processes share the draws: each takes every `n_ranks`-th, so that their batches together are the batch
+    that one process would have with a batch size `n_ranks` times as large.
 
     Args:
         n_patches: number of patches.
-        num_samples: draws per epoch; `None`: as many as there are patches.
+        num_samples: draws per epoch, of all processes together; `None`: as many as there are patches.
         method: one of the above.
         counts: of the patches; not needed for `"uniform"`.
         foreground_share: share of the draws that `"foreground"` makes by class, 0 to 1.
+        seed: of all draws.
+        rank: number of this process, from 0.
+        n_ranks: number of processes.
 
     Raises:
-        ValueError: for an unknown method, a share out of range, no patches, or counts that lack or hold no class.
+        ValueError: for an unknown method, a share out of range, no patches, draws that the processes cannot share
+            evenly, or counts that lack or hold no class.
     """
 
     def __init__(
@@ -42,6 +50,9 @@ class PatchSampler(Sampler[int]):
         method: str = "uniform",
         counts: ClassCounts | None = None,
         foreground_share: float = 1 / 3,
+        seed: int = 0,
+        rank: int = 0,
+        n_ranks: int = 1,
     ) -> None:
         if method not in METHODS:
             raise ValueError(f"sampler must be one of {', '.join(METHODS)}; got {method!r}")
@@ -49,17 +60,28 @@ class PatchSampler(Sampler[int]):
             raise ValueError(f"foreground_share is a share from 0 to 1; got {foreground_share}")
         if n_patches < 1 or (num_samples is not None and num_samples < 1):
             raise ValueError(f"expected at least one patch and one sample; got {n_patches} and {num_samples}")
+        if not 0 <= rank < n_ranks:
+            raise ValueError(f"rank must be 0 to n_ranks - 1; got rank = {rank}, n_ranks = {n_ranks}")
         self.n_patches = n_patches
         self.num_samples = n_patches if num_samples is None else num_samples
+        if self.num_samples % n_ranks:
+            raise ValueError(f"{n_ranks} processes cannot share {self.num_samples} samples evenly")
+        self.seed, self.rank, self.n_ranks = seed, rank, n_ranks
+        self.epoch = 1
         self.method = method
         self.share = {"uniform": 0.0, "foreground": foreground_share, "class_balanced": 1.0}[method]
         self._shares = _voxel_shares(counts, n_patches, method) if method != "uniform" else None
 
     def __len__(self) -> int:
-        return self.num_samples
+        return self.num_samples // self.n_ranks
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch the next iteration belongs to, counted from 1; each iteration goes on to the next one."""
+        self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
-        rng = np.random.default_rng(int(torch.empty((), dtype=torch.int64).random_().item()))
+        epoch, self.epoch = self.epoch, self.epoch + 1
+        rng = np.random.default_rng([self.seed, epoch])
         drawn = self._uniform(rng)
         if self._shares is not None:
             by_class = rng.permutation(self.num_samples)[: round(self.share * self.num_samples)]
@@ -67,7 +89,8 @@ class PatchSampler(Sampler[int]):
             for k, shares in enumerate(self._shares):
                 places = by_class[classes == k]
                 drawn[places] = rng.choice(self.n_patches, len(places), p=shares)
-        yield from drawn.tolist()
+        for position in range(self.rank, self.num_samples, self.n_ranks):
+            yield SeededIndex(int(drawn[position]), sample_seed(self.seed, epoch, position))
 
     def _uniform(self, rng: np.random.Generator) -> np.ndarray:
         return _repeated_permutations(self.n_patches, self.num_samples, rng)

@@ -1,6 +1,7 @@
 """What a person sees: previews of samples, colours of values, the report page."""
 
 from .colours import UNKNOWN_COLOUR, grey, overlay, target_colours, value_limits
+from .history_plot import write_history_plot
 from .preview import preview_frames, write_preview
 from .report import PictureSection, Score, write_report
 
@@ -13,6 +14,7 @@ __all__ = [
     "preview_frames",
     "target_colours",
     "value_limits",
+    "write_history_plot",
     "write_preview",
     "write_report",
 ]

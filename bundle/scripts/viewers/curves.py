@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -19,6 +21,8 @@ N_SERIES = 6
 
 _INK = "#010203"  # replaced by the page's text colour
 _SERIES = [f"#0a0b{i:02x}" for i in range(N_SERIES)]  # replaced by the page's series colours
+
+_MOST_MARKED = 60  # epochs; more points would run together
 
 _SHARES = ("score", "dice", "r2")  # numbers of at most 1, shown in one chart
 _UNITS = {
@@ -47,7 +51,7 @@ def history_charts(path: str | Path) -> tuple[list[int], list[Chart]]:
     """What a run's `history.csv` holds (columns `epoch`, `train_<loss term>`, `val_<metric>`), grouped by unit.
 
     Returns:
-        the epochs, and charts: loss terms, scores of at most 1, then one chart for each other metric.
+        the epochs, and charts: loss terms, learning rate, scores of at most 1, then one for each other metric.
 
     Raises:
         ValueError: where the file holds no epoch.
@@ -61,6 +65,10 @@ def history_charts(path: str | Path) -> tuple[list[int], list[Chart]]:
     for name, values in columns.items():
         if name.startswith("train_"):
             groups.setdefault(("Loss terms (training)", "loss"), {})[name.removeprefix("train_")] = values
+        elif name.startswith("factor_"):
+            groups.setdefault(("Balance of the targets", "factor"), {})[name.removeprefix("factor_")] = values
+    if "learning_rate" in columns:
+        groups[("Learning rate", "learning rate")] = {"learning rate": columns["learning_rate"]}
     for name, values in columns.items():
         metric = name.removeprefix("val_")
         if metric != name and not metric.endswith("_skipped"):
@@ -78,26 +86,36 @@ def chart_svg(epochs: Sequence[int], chart: Chart) -> str:
         {"svg.fonttype": "none", "svg.hashsalt": "polytome", "font.size": 11, "font.family": "sans-serif"}
     ):
         figure = Figure(figsize=(4.8, 3.2), layout="constrained", facecolor="none")
-        axes = figure.add_subplot(facecolor="none")
-        for i, (name, values) in enumerate(chart.series.items()):
-            style = "-" if i < N_SERIES else "--"
-            axes.plot(
-                epochs, values, style, color=_SERIES[i % N_SERIES], marker="o", markersize=4, linewidth=2, label=name
-            )
-        axes.set_xlabel("epoch", color=_INK)
-        axes.set_ylabel(chart.y_label, color=_INK)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.tick_params(colors=_INK)
-        axes.grid(color=_INK, alpha=0.15)
-        for side, spine in axes.spines.items():
-            spine.set_visible(side in ("left", "bottom"))
-            spine.set_color(_INK)
-        axes.legend(
-            frameon=False, labelcolor=_INK, ncols=min(3, len(chart.series)), loc="lower left", bbox_to_anchor=(0, 1)
-        )
+        draw_chart(figure.add_subplot(facecolor="none"), epochs, chart, _INK, _SERIES)
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     return _for_page(buffer.getvalue(), chart.title)
+
+
+def draw_chart(axes: Axes, epochs: Sequence[int], chart: Chart, ink: str, colours: Sequence[str]) -> None:
+    """Draw a chart's lines, axes and legend."""
+    marker = "o" if len(epochs) <= _MOST_MARKED else ""
+    for i, (name, values) in enumerate(chart.series.items()):
+        known = [(epoch, value) for epoch, value in zip(epochs, values, strict=True) if not math.isnan(value)]
+        style = "-" if i < len(colours) else "--"
+        axes.plot(
+            *(zip(*known, strict=True) if known else ([], [])),
+            style,
+            color=colours[i % len(colours)],
+            marker=marker if len(known) > 1 else "o",
+            markersize=4,
+            linewidth=2,
+            label=name,
+        )
+    axes.set_xlabel("epoch", color=ink)
+    axes.set_ylabel(chart.y_label, color=ink)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.tick_params(colors=ink)
+    axes.grid(color=ink, alpha=0.15)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(ink)
+    axes.legend(frameon=False, labelcolor=ink, ncols=min(3, len(chart.series)), loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def _group_of(metric: str) -> tuple[str, str]:
