@@ -11,9 +11,15 @@ import fire
 
 from .workflows.convert import convert
 from .workflows.demo import demo
+from .workflows.import_nnunet import import_nnunet
 from .workflows.phantom import phantom
 
-VERBS: dict[str, Callable[..., Any]] = {"convert": convert, "demo": demo, "phantom": phantom}
+VERBS: dict[str, Callable[..., Any]] = {
+    "convert": convert,
+    "demo": demo,
+    "import-nnunet": import_nnunet,
+    "phantom": phantom,
+}
 
 
 def main() -> None:

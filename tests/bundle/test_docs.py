@@ -8,14 +8,19 @@ import pytest
 from monai.bundle import ConfigParser
 from tests.bundle.running import BUNDLE
 
+from scripts.__main__ import VERBS
+from scripts.engines import PRECISIONS
 from scripts.geometry import MASK_KEY, Target, parse_targets, stored_keys, target_faults
-from scripts.losses import LOSS_NAMES, loss_faults
+from scripts.losses import BALANCES, LOSS_NAMES, loss_faults
 from scripts.metrics import METRIC_NAMES, metric_faults
 from scripts.patches import OPTION_KEYS
 from scripts.workflows.components import component_faults
 
+NOT_IDS = ("config_file", "nproc_per_node")
+
 CONFIGS = ("train", "evaluate", "inference")
 PAGE = (BUNDLE / "docs" / "configuration.md").read_text()
+TRAINING = (BUNDLE / "docs" / "training.md").read_text()
 
 
 def section(heading: str) -> str:
@@ -50,7 +55,8 @@ def config(name: str) -> dict:
 
 
 def examples() -> list[dict]:
-    return [json.loads(block) for block in re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)]
+    blocks = re.findall(r"^```json\n(.*?)^```", PAGE + TRAINING, re.MULTILINE | re.DOTALL)
+    return [json.loads(block) for block in blocks]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -119,6 +125,11 @@ def test_losses_and_metrics_are_named(word):
     assert f"`{word}`" in section("targets")
 
 
+@pytest.mark.parametrize("word", [*LOSS_NAMES, *BALANCES, *PRECISIONS])
+def test_the_page_on_training_names_every_choice(word):
+    assert f"`{word}`" in TRAINING
+
+
 @pytest.mark.parametrize("number", range(len(examples())))
 def test_examples_bind(number, tmp_path):
     overlay = tmp_path / "overlay.json"
@@ -145,13 +156,17 @@ def test_the_examples_cover_every_kind_and_derived_targets():
 
 
 def test_commands_name_ids_and_files_that_exist():
-    lines = [line for block in re.findall(r"^```bash\n(.*?)^```", PAGE, re.M | re.S) for line in block.splitlines()]
-    assert len(lines) >= 5
+    blocks = re.findall(r"^```bash\n(.*?)^```", PAGE + TRAINING, re.M | re.S)
+    lines = [line for block in blocks for line in block.splitlines()]
+    assert len(lines) >= 8
     for line in lines:
+        if verb := re.search(r"python -m scripts ([\w-]+)", line):
+            assert verb[1] in VERBS
+            continue
         files = [BUNDLE / path for path in re.findall(r"configs/\w+\.json", line)]
         parser = ConfigParser()
         parser.read_config(files)
         run_id = re.search(r"monai\.bundle run (\w+)", line)
         assert run_id
-        ids = [run_id[1], *(word for word in re.findall(r"--([\w#]+)", line) if word != "config_file")]
+        ids = [run_id[1], *(word for word in re.findall(r"--([\w#]+)", line) if word not in NOT_IDS)]
         assert [key for key in ids if key not in parser] == []

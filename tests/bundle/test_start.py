@@ -56,7 +56,8 @@ def weights_file(root: Path) -> Path:
 
 def test_training_leaves_weights_history_and_pictures(trained: Path) -> None:
     assert [(row["epoch"], row["iteration"]) for row in read_history(trained)] == [("1", "3")]
-    assert (trained / "models" / "checkpoint_epoch=1.pt").is_file()
+    assert len(list((trained / "models").glob("model_epoch=1_score=0.*.pt"))) == 1
+    assert (trained / "output" / "history.png").is_file()
     network = ConfigParser(ConfigParser.load_config_files([str(INFERENCE), str(trained / "output" / "network.json")]))
     network.get_parsed_content("network_def").load_state_dict(torch.load(weights_file(trained), weights_only=True))
     assert {path.suffix for path in (trained / "output" / "previews").glob("epoch_0001.*")} == {".png", ".gif"}
@@ -67,7 +68,7 @@ def test_training_leaves_weights_history_and_pictures(trained: Path) -> None:
 
 
 def test_a_finished_training_is_not_begun_anew(data: Path, trained: Path) -> None:
-    words = ["-m", "monai.bundle", "run", *settings(trained, data, checkpoint="last")]
+    words = ["-m", "monai.bundle", "run", *settings(trained, data, load_model="latest")]
     done = subprocess.run(
         [sys.executable, *map(str, words), "--config_file", str(TRAIN)],
         cwd=BUNDLE, capture_output=True, text=True, check=False,
@@ -98,7 +99,7 @@ def test_started_without_run_id_a_resumed_training_goes_on_at_the_next_epoch(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
-    run(*settings(tmp_path, data, checkpoint="last", max_epochs=2), configs=["configs/train.json"])
+    run(*settings(tmp_path, data, load_model="latest", max_epochs=2), configs=["configs/train.json"])
     before, rows = read_history(trained), read_history(tmp_path)
     assert rows[:1] == before
     assert [(row["epoch"], row["iteration"]) for row in rows] == [("1", "3"), ("2", "6")]
@@ -210,7 +211,7 @@ def test_training_and_inference_agree_on_the_default_network() -> None:
     train, inference = (json.loads(path.read_text()) for path in (TRAIN, INFERENCE))
     assert train["network_def"] == inference["network_def"]
     used = {value[1:] for value in train["network_def"].values() if isinstance(value, str) and value.startswith("@")}
-    assert len(used) == 10
+    assert len(used) == 19
     for key in used - {"spacing"}:  # training plans for the spacing of its volumes, inference for what is given
         assert train[key] == inference[key], key
 

@@ -6,6 +6,7 @@ import pytest
 from ignite.engine import Engine, Events
 
 from scripts.engines import History
+from scripts.viewers import write_history_plot
 
 
 class Run:
@@ -104,3 +105,14 @@ def test_numbers_keep_six_digits(tmp_path, number):
     History(tmp_path / "history.csv").attach(trainer)
     trainer.run([0], max_epochs=1)
     assert float(read(tmp_path / "history.csv")[0]["train_total"]) == pytest.approx(number, rel=1e-5, nan_ok=True)
+
+
+def test_a_plot_shows_what_the_table_holds(tmp_path):
+    trainer = Engine(lambda engine, item: item)
+    trainer.state.metrics = {"train_total": 0.5}
+    History(tmp_path / "history.csv", plot=tmp_path / "history.png").attach(trainer)
+    trainer.run([0], max_epochs=1)
+    written = (tmp_path / "history.png").read_bytes()
+    assert written == write_history_plot(tmp_path / "history.csv", tmp_path / "again.png").read_bytes()
+    trainer.run([0], max_epochs=2)
+    assert (tmp_path / "history.png").read_bytes() != written

@@ -7,6 +7,7 @@ from monai.data import MetaTensor
 
 from scripts.engines import PrepareTargets, mark_unknown
 from scripts.geometry import parse_targets
+from scripts.losses import MultiTaskLoss
 
 NAN = float("nan")
 
@@ -137,3 +138,45 @@ def test_further_arguments_convert_the_image_alone():
     assert (image.dtype, labels["sheet"].dtype) == (torch.float64, torch.float32)
     image, _ = PrepareTargets({"sheet": {"channels": 1}})(batch, device="meta")
     assert image.device.type == "meta"
+
+
+EXCLUSIVE = {
+    **{name: {"channels": 1} for name in ("mito", "er", "nucleus")},
+    "depth": {"channels": 1, "kind": "scalar"},
+}
+
+
+def exclusive_labels(mutual_exclusion):
+    """Four voxels; `er` is not annotated in this volume."""
+    rows = {"mito": [1.0, 0.0, -1.0, 0.0], "er": [-1.0] * 4, "nucleus": [0.0, 0.0, 1.0, -1.0], "depth": [1.0] * 4}
+    batch = {name: torch.tensor(values).view(1, 1, 1, 1, 4) for name, values in rows.items()}
+    batch["image"] = torch.zeros(1, 1, 1, 1, 4)
+    _, labels = PrepareTargets(EXCLUSIVE, mutual_exclusion)(batch)
+    return {name: label.flatten().tolist() for name, label in labels.items()}
+
+
+@pytest.mark.parametrize(
+    ("groups", "expected"),
+    [
+        (False, {"mito": [1, 0, -1, 0], "er": [-1, -1, -1, -1], "nucleus": [0, 0, 1, -1]}),
+        (True, {"mito": [1, 0, 0, 0], "er": [0, -1, 0, -1], "nucleus": [0, 0, 1, -1]}),
+        ([["mito", "er"]], {"mito": [1, 0, -1, 0], "er": [0, -1, -1, -1], "nucleus": [0, 0, 1, -1]}),
+        ([["mito", "er"], ["er", "nucleus"]], {"mito": [1, 0, -1, 0], "er": [0, -1, 0, -1], "nucleus": [0, 0, 1, -1]}),
+    ],
+)
+def test_an_unannotated_class_is_absent_where_an_exclusive_one_is_present(groups, expected):
+    assert exclusive_labels(groups) == expected | {"depth": [1.0] * 4}
+
+
+def test_the_loss_of_an_unannotated_class_is_the_mean_over_what_exclusion_made_known():
+    """`er` is known to be absent at voxels 0 and 2: the mean of -log(1 - sigmoid) there."""
+    label = torch.tensor(exclusive_labels(True)["er"]).view(1, 1, 1, 1, 4)
+    logits = torch.tensor([1.0, 50.0, -2.0, 50.0]).view(1, 1, 1, 1, 4)
+    loss = MultiTaskLoss({"er": {"channels": 1, "loss": "bce"}})({"er": logits}, {"er": label})
+    expected = torch.nn.functional.softplus(torch.tensor([1.0, -2.0])).mean()
+    torch.testing.assert_close(loss, expected)
+
+
+def test_what_cannot_exclude_is_named():
+    with pytest.raises(ValueError, match=r"mutual_exclusion: depth, mitos cannot exclude others; .*mito, er, nucleus"):
+        PrepareTargets(EXCLUSIVE, [["mito", "depth", "mitos"]])

@@ -1,9 +1,12 @@
 """Which sample is drawn, and when."""
 
+import io
+
 import numpy as np
 import torch
 from ignite.engine import Engine
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from scripts.engines import Preview
 from scripts.geometry import parse_targets
@@ -55,3 +58,15 @@ def test_the_first_sample_of_every_epoch(tmp_path):
     assert (first != expected_slice(output(1), 1, DEPTH // 2)).any()
     with Image.open(tmp_path / "previews" / "epoch_0001.gif") as gif:
         assert gif.n_frames == DEPTH
+
+
+def test_the_still_picture_goes_to_tensorboard(tmp_path):
+    engine = Engine(lambda engine, item: output(7))
+    Preview(tmp_path / "previews", TARGETS, log_dir=tmp_path / "tensorboard").attach(engine)
+    engine.run([0], max_epochs=2)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    pictures = events.Images("preview")
+    assert [picture.step for picture in pictures] == [1, 2]
+    shown = np.asarray(Image.open(io.BytesIO(pictures[0].encoded_image_string)))
+    np.testing.assert_array_equal(shown, expected_slice(output(7), 0, DEPTH // 2))

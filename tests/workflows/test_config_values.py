@@ -1,9 +1,11 @@
 """Values that the configs derive from their tables."""
 
 import pytest
+import torch
 
+from scripts.losses import MultiTaskLoss
 from scripts.volumes import create_ome_zarr
-from scripts.workflows import at_most, common_spacing, sample_keys
+from scripts.workflows import at_most, common_spacing, sample_keys, trained_parameters
 
 
 def test_sample_keys_are_the_image_then_what_the_volumes_carry():
@@ -50,3 +52,25 @@ def test_the_spacing_at_which_a_volume_is_read_counts(tmp_path):
 def test_at_most_takes_evenly_from_the_whole_list(count, chosen):
     data = [{"number": number} for number in range(9)]
     assert at_most(data, count) == [data[i] for i in chosen]
+
+
+def test_processes_share_what_validates():
+    data = [{"number": number} for number in range(9)]
+    parts = [at_most(data, 2, rank, 3) for rank in range(3)]
+    assert [len(part) for part in parts] == [2, 2, 2]
+    together = sorted(one["number"] for part in parts for one in part)
+    assert together == [one["number"] for one in at_most(data, 6)]
+    assert at_most([], 2, 1, 3) == []
+    with pytest.raises(ValueError, match="2 validation patches cannot be shared by 3 processes; use fewer processes"):
+        at_most(data[:2], 2, 0, 3)
+
+
+def test_parameters_that_a_loss_learns_do_not_decay():
+    network = torch.nn.Linear(2, 1)
+    targets = {"sheet": {"channels": 1}}
+    assert trained_parameters(network, MultiTaskLoss(targets)) == [{"params": list(network.parameters())}]
+    assert trained_parameters(network, lambda prediction, label: 0) == [{"params": list(network.parameters())}]
+    loss = MultiTaskLoss(targets, balance="uncertainty")
+    optimizer = torch.optim.AdamW(trained_parameters(network, loss), weight_decay=0.1)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
+    assert optimizer.param_groups[1]["params"] == list(loss.parameters())

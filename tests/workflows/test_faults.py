@@ -103,7 +103,7 @@ def test_a_server_that_does_not_answer_is_told_without_traceback():
 def test_a_component_of_a_config_is_named_unless_it_is_ours():
     config = {
         "other": {"_target_": "torch.nn.Linear", "in_features": "x", "out_features": 1},
-        "ours": {"_target_": "scripts.engines.find_checkpoint", "checkpoint": "/no/x.pt", "ckpt_dir": "."},
+        "ours": {"_target_": "scripts.engines.find_checkpoint", "load_model": "/no/x.pt", "ckpt_dir": "."},
     }
     parser = ConfigParser(config)
     said = {}
@@ -112,7 +112,7 @@ def test_a_component_of_a_config_is_named_unless_it_is_ours():
             parser.get_parsed_content(key)
         said[key] = root_message(caught.value)
     assert said["other"].startswith("torch.nn.Linear: ")
-    assert said["ours"] == "checkpoint /no/x.pt does not exist; give a path, 'last' or null"
+    assert said["ours"] == "checkpoint /no/x.pt does not exist; give a path, 'latest', 'best' or null"
 
 
 def test_the_command_line_shows_a_run_error_alone():

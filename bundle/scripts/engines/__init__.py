@@ -1,29 +1,55 @@
-"""What ignite engines need to train many targets at once: batches, scores, logs, pictures."""
+"""What ignite engines need to train many targets at once: steps, batches, scores, states, logs, pictures."""
 
+from .augment_on_device import AugmentOnDevice
 from .best_model import BestModel
 from .checkpoints import find_checkpoint
+from .events import TrainingEvents, on_optimizer_step
 from .first_batch import FirstBatch
 from .history import History
+from .learning_rate import LearningRate
+from .limits import EarlyStop, TimeLimit
 from .loss_terms import LossTerms
 from .metric_handler import MultiTaskScore
+from .nonfinite import NonFiniteLossError
+from .precision import PRECISIONS, check_precision
 from .prepare_batch import PrepareTargets, mark_unknown
 from .prepare_volume import PrepareVolume, collate_volumes
 from .preview import Preview
 from .progress import Progress
+from .random_state import RandomState
+from .run_checkpoint import RunCheckpoint
 from .scores_file import ScoresFile
+from .set_epoch import SetEpoch
+from .training_step import TrainingStep, ValidationStep
+from .weight_average import WeightAverage
 
 __all__ = [
+    "PRECISIONS",
+    "AugmentOnDevice",
     "BestModel",
+    "EarlyStop",
     "FirstBatch",
     "History",
+    "LearningRate",
     "LossTerms",
     "MultiTaskScore",
+    "NonFiniteLossError",
     "PrepareTargets",
     "PrepareVolume",
     "Preview",
     "Progress",
+    "RandomState",
+    "RunCheckpoint",
     "ScoresFile",
+    "SetEpoch",
+    "TimeLimit",
+    "TrainingEvents",
+    "TrainingStep",
+    "ValidationStep",
+    "WeightAverage",
+    "check_precision",
     "collate_volumes",
     "find_checkpoint",
     "mark_unknown",
+    "on_optimizer_step",
 ]

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
+from .run_checkpoint import write_atomically
+
 logger = logging.getLogger(__name__)
 
 
@@ -22,10 +24,12 @@ class BestModel:
     Args:
         network: whose weights are written.
         path: the file; it is replaced as a whole, never half-written.
+        writes: false in all but the first of several processes, which only follow the score.
     """
 
-    def __init__(self, network: torch.nn.Module, path: str | Path) -> None:
+    def __init__(self, network: torch.nn.Module, path: str | Path, writes: bool = True) -> None:
         self.network = network
+        self.writes = writes
         self.path = Path(path)
         self.score = float("-inf")
 
@@ -38,10 +42,10 @@ class BestModel:
         if score <= self.score:
             return
         self.score = score
+        if not self.writes:
+            return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(f"{self.path.name}.partial")
-        torch.save(self.network.state_dict(), partial)
-        partial.replace(self.path)
+        write_atomically(self.network.state_dict(), self.path)
         logger.info("best %s so far, %.4f: %s", name, score, self.path)
 
     def state_dict(self) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from ignite.engine import Engine, Events
 
+from ..viewers import write_history_plot
+
 
 class History:
     """Write loss terms and validation scores of every epoch to a CSV file.
@@ -18,10 +20,12 @@ class History:
     Args:
         path: the file.
         evaluator: engine that validates; its metrics count for the epoch in which it ran.
+        plot: PNG file that shows the curves, drawn anew after each epoch; `None`: none is drawn.
     """
 
-    def __init__(self, path: str | Path, evaluator: Engine | None = None) -> None:
+    def __init__(self, path: str | Path, evaluator: Engine | None = None, plot: str | Path | None = None) -> None:
         self.path = Path(path)
+        self.plot = plot
         self.evaluator = evaluator
         self._rows: list[dict[str, str]] = []
         self._validated = False
@@ -54,3 +58,5 @@ class History:
             writer = csv.DictWriter(file, columns, restval="")
             writer.writeheader()
             writer.writerows(self._rows)
+        if self.plot is not None:
+            write_history_plot(self.path, self.plot)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import torch
 from ignite.engine import Engine, Events
+from torch import distributed
 
 from ..losses import MultiTaskLoss
 
 
 class LossTerms:
-    """Average the terms of a `MultiTaskLoss` over each epoch into `engine.state.metrics` as `train_<term>`.
+    """Average the terms of a `MultiTaskLoss` over each epoch, and over all processes, into `engine.state.metrics`.
+
+    They are called `train_<term>`. The factors of a balance that changes them stand beside as `factor_<target>`.
 
     Args:
         loss: the loss function that the trainer calls.
@@ -16,7 +20,7 @@ class LossTerms:
 
     def __init__(self, loss: MultiTaskLoss) -> None:
         self.loss = loss
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, torch.Tensor] = {}
         self._count = 0
 
     def attach(self, engine: Engine) -> None:
@@ -30,8 +34,14 @@ class LossTerms:
     def _add(self) -> None:
         self._count += 1
         for name, value in self.loss.terms.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value)
+            self._sums[name] = self._sums.get(name, 0.0) + value  # a tensor: a number would make the GPU wait
 
     def _finish(self, engine: Engine) -> None:
-        for name, total in self._sums.items():
-            engine.state.metrics[f"train_{name}"] = total / self._count
+        means = torch.stack(list(self._sums.values())) / self._count
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(means)
+            means /= distributed.get_world_size()
+        for name, mean in zip(self._sums, means.tolist(), strict=True):
+            engine.state.metrics[f"train_{name}"] = mean
+        for name, factor in self.loss.factors.items():
+            engine.state.metrics[f"factor_{name}"] = factor

@@ -10,6 +10,7 @@ from typing import Any
 from ignite.engine import Engine
 from ignite.metrics import Metric
 from monai.utils.enums import CommonKeys
+from torch import distributed
 
 from ..metrics import MultiTaskMetric
 
@@ -20,7 +21,8 @@ class MultiTaskScore(Metric):
     """Key metric of training and evaluation: the weighted mean over the targets' scores, from 0 (bad) to 1.
 
     Attached under a name, it puts that mean into `engine.state.metrics` under the name, and every single metric as
-    `<target>_<metric>` beside it (see `scripts.metrics.MultiTaskMetric`).
+    `<target>_<metric>` beside it (see `scripts.metrics.MultiTaskMetric`). Where several processes each score a part of
+    the data, all of them get the numbers of the whole.
 
     Where nothing was known, the mean is NaN and 0 takes its place: no later score is greater than NaN, so that the best
     model would never be replaced.
@@ -41,7 +43,15 @@ class MultiTaskScore(Metric):
         self._metric.update(*output)
 
     def compute(self) -> dict[str, float]:
-        return self._metric.compute()
+        """All numbers, over the batches of all processes."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return self._metric.compute()
+        of_ranks: list[Any] = [None] * distributed.get_world_size()
+        distributed.all_gather_object(of_ranks, self._metric)
+        merged = of_ranks[0]
+        for other in of_ranks[1:]:
+            merged.merge(other)
+        return merged.compute()
 
     def iteration_completed(self, engine: Engine) -> None:
         output: Any = engine.state.output

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,12 +17,30 @@ class PrepareTargets(PrepareBatch):
     One-channel labels become 0 or 1: every positive value is foreground. `ignore_label`, and voxels where the target's
     mask is 0, become unknown: -1 in labels, NaN in the other kinds.
 
+    Where classes exclude each other, one that nobody has annotated is known to be absent where another is present, and
+    unknown elsewhere. So volumes in which different classes were annotated train one network.
+
     Args:
         targets: the `targets` table.
+        mutual_exclusion: groups of one-channel labels of which a voxel has at most one; true: all of them are one
+            group; false: any may overlap.
+
+    Raises:
+        ValueError: for a group that names anything but labels of one channel.
     """
 
-    def __init__(self, targets: Mapping[str, Any]) -> None:
+    def __init__(self, targets: Mapping[str, Any], mutual_exclusion: bool | Sequence[Sequence[str]] = False) -> None:
         self.targets = parse_targets(targets)
+        single = [name for name, t in self.targets.items() if t.kind is Kind.LABEL and t.channels == 1]
+        if isinstance(mutual_exclusion, bool):
+            mutual_exclusion = [single] if mutual_exclusion else []
+        self.exclusive = [list(group) for group in mutual_exclusion]
+        for group in self.exclusive:
+            if wrong := [name for name in group if name not in single]:
+                raise ValueError(
+                    f"mutual_exclusion: {', '.join(wrong)} cannot exclude others; labels with 1 channel can: "
+                    f"{', '.join(single) or 'there are none'}"
+                )
 
     def __call__(
         self,
@@ -61,10 +79,26 @@ class PrepareTargets(PrepareBatch):
         def moved(key: str) -> torch.Tensor:
             return _plain(batchdata[key]).to(device=device, non_blocking=non_blocking)
 
-        return image, {
+        labels = {
             name: mark_unknown(moved(name), target, None if target.mask is None else moved(target.mask))
             for name, target in self.targets.items()
         }
+        return image, exclude_each_other(labels, self.exclusive)
+
+
+def exclude_each_other(labels: Mapping[str, torch.Tensor], groups: Sequence[Sequence[str]]) -> dict[str, torch.Tensor]:
+    """Labels in which unknown voxels are 0 where another label of the same group is present.
+
+    Args:
+        labels: B 1 D H W each: 1, 0 or -1 (unknown).
+        groups: names of labels that exclude each other.
+    """
+    made = dict(labels)
+    for group in groups:
+        present = torch.stack([labels[name] == 1 for name in group]).any(dim=0)
+        for name in group:
+            made[name] = torch.where((made[name] == UNKNOWN_LABEL) & present, 0.0, made[name])
+    return made
 
 
 def mark_unknown(label: torch.Tensor, target: Target, mask: torch.Tensor | None = None) -> torch.Tensor:

@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ignite.engine import Engine, Events
 from monai.utils.enums import CommonKeys
+from PIL import Image
+from torch.utils.tensorboard import SummaryWriter
 
 from ..geometry import parse_targets
 from ..viewers import write_preview
@@ -19,9 +22,11 @@ class Preview:
     Args:
         directory: where the pictures go.
         targets: the `targets` table.
+        log_dir: folder of TensorBoard's files, where the still picture goes too; `None`: it does not.
     """
 
-    def __init__(self, directory: str | Path, targets: Mapping[str, Any]) -> None:
+    def __init__(self, directory: str | Path, targets: Mapping[str, Any], log_dir: str | Path | None = None) -> None:
+        self.log_dir = log_dir
         self.directory = Path(directory)
         self.targets = parse_targets(targets)
         self._sample: dict[str, Any] | None = None
@@ -46,4 +51,14 @@ class Preview:
     def _write(self, engine: Engine) -> None:
         if self._sample is not None:
             self.directory.mkdir(parents=True, exist_ok=True)
-            write_preview(self.directory / f"epoch_{engine.state.epoch:04d}", targets=self.targets, **self._sample)
+            stem = self.directory / f"epoch_{engine.state.epoch:04d}"
+            picture, _ = write_preview(stem, targets=self.targets, **self._sample)
+            if self.log_dir is not None:
+                with SummaryWriter(str(self.log_dir), filename_suffix=".images") as writer:
+                    writer.add_image("preview", _read(picture), engine.state.epoch, dataformats="HWC")
+
+
+def _read(picture: Path) -> np.ndarray:
+    """Pixels of a picture, H W 3."""
+    with Image.open(picture) as image:
+        return np.asarray(image.convert("RGB"))

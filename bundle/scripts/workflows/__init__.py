@@ -1,9 +1,10 @@
 """Command-line verbs, the check before a run, and what the configs need from several rooms at once."""
 
 from .check import check_inference, check_training, current_parser
-from .config_values import at_most, common_spacing, sample_keys
+from .config_values import at_most, common_spacing, sample_keys, trained_parameters
 from .faults import RunError, show_run_errors_plainly
 from .phantom import phantom, truth_box
+from .processes import join_processes
 from .start import load_weights, start_training
 
 __all__ = [
@@ -13,10 +14,12 @@ __all__ = [
     "check_training",
     "common_spacing",
     "current_parser",
+    "join_processes",
     "load_weights",
     "phantom",
     "sample_keys",
     "show_run_errors_plainly",
     "start_training",
+    "trained_parameters",
     "truth_box",
 ]

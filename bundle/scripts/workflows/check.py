@@ -14,11 +14,12 @@ from ..engines import find_checkpoint
 from ..geometry import IMAGE_KEY, target_faults
 from ..losses import loss_faults
 from ..metrics import metric_faults
-from ..networks import check_patch_size
+from ..networks import check_patch_size, differences, match_weights
 from ..patches import volume_faults
 from ..volumes import open_volume
 from .components import component_faults
 from .faults import raise_faults, root_message, show_run_errors_plainly
+from .processes import first_process_finds
 
 
 def check_training(parser: ConfigParser | None = None) -> None:
@@ -32,6 +33,12 @@ def check_training(parser: ConfigParser | None = None) -> None:
     """
     parser = parser or current_parser()
     show_run_errors_plainly()
+    raise_faults(first_process_finds(lambda: _settings_and_data_faults(parser)), "the training")
+    # together, since processes meet while their networks are connected
+    raise_faults(_collect(lambda: _value(parser, "train#trainer") and []), "the training")
+
+
+def _settings_and_data_faults(parser: ConfigParser) -> list[str]:
     faults = component_faults(parser)
     bad_targets = _target_faults(parser)
     faults += bad_targets
@@ -43,9 +50,7 @@ def check_training(parser: ConfigParser | None = None) -> None:
     if not faults:
         faults += _network_faults(parser, _value(parser, "patch_size"), "patch_size")
         faults += _collect(lambda: _value(parser, "split") and [])
-    if not faults:
-        faults += _collect(lambda: _value(parser, "train#trainer") and [])
-    raise_faults(faults, "the training")
+    return faults
 
 
 def check_inference(parser: ConfigParser | None = None) -> None:
@@ -85,30 +90,30 @@ def current_parser() -> ConfigParser:
     raise RuntimeError("no config is being evaluated here; give the parser")
 
 
-def state_dict_faults(network: torch.nn.Module, path: str | Path, key: str) -> list[str]:
+def state_dict_faults(network: torch.nn.Module, path: str | Path, partial: bool = False) -> list[str]:
     """Whether the weights of a file fit a network; names the parameters that do not.
 
     Args:
         network: what they are for.
-        path: a bare state dictionary, or a checkpoint that holds one under `key`.
-        key: `"network"`, as training's checkpoints have it.
+        path: a bare state dictionary, or a checkpoint that holds one under `network`, as training's have it.
+        partial: whether decoders and heads of targets may be missing, or be there in vain.
     """
     if not Path(path).is_file():
         return [f"weights {path} do not exist"]
-    stored = read_weights(path, key)
-    wanted = network.state_dict()
-    missing = [name for name in wanted if name not in stored]
-    unknown = [name for name in stored if name not in wanted]
-    reshaped = [
-        f"{name} {tuple(stored[name].shape)} instead of {tuple(wanted[name].shape)}"
-        for name in wanted
-        if name in stored and stored[name].shape != wanted[name].shape
-    ]
-    said = [
-        f"{word} {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
-        for word, names in (("lacks", missing), ("has unknown", unknown), ("has other shapes:", reshaped))
-        if names
-    ]
+    stored = read_weights(path)
+    if partial:
+        said = match_weights(network, stored).faults
+    else:
+        wanted = network.state_dict()
+        said = differences(
+            [name for name in wanted if name not in stored],
+            [name for name in stored if name not in wanted],
+            {
+                name: (tuple(stored[name].shape), tuple(value.shape))
+                for name, value in wanted.items()
+                if name in stored and stored[name].shape != value.shape
+            },
+        )
     fault = (
         f"{path} belongs to another architecture than network_def: it {'; '.join(said)}. Give the targets, "
         "features_per_stage, decoder ... with which it was trained (they stand in the network.json beside its "
@@ -157,15 +162,24 @@ def _network_faults(parser: ConfigParser, size: Any, name: str) -> list[str]:
             except ValueError as error:
                 return [f"{name}: {error}"]
         faults: list[str] = []
-        for key in ("weights", "checkpoint"):
-            if key in parser and _value(parser, key) is not None:
-                path = _value(parser, key)
-                if key == "checkpoint":
-                    path = find_checkpoint(path, _value(parser, "ckpt_dir"))
-                faults += [f"{key}: {fault}" for fault in state_dict_faults(network, path, "network")]
+        for key, path in _weight_files(parser).items():
+            partial = key == "weights" and "partial_weights" in parser and _value(parser, "partial_weights")
+            faults += [f"{key}: {fault}" for fault in state_dict_faults(network, path, partial)]
         return faults
 
     return _collect(find)
+
+
+def _weight_files(parser: ConfigParser) -> dict[str, str]:
+    """Files that the network's weights come from, by the key that names them."""
+    files = {}
+    if "weights" in parser and _value(parser, "weights") is not None:
+        files["weights"] = _value(parser, "weights")
+    if "load_model" in parser:
+        ckpt_dir, name = _value(parser, "ckpt_dir"), _value(parser, "model_name")
+        found = find_checkpoint(_value(parser, "load_model"), ckpt_dir, name)
+        files |= {"load_model": found} if found is not None else {}
+    return files
 
 
 def _input_faults(data: Sequence[Mapping[str, Any]], in_channels: int | None) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
 
 from ..geometry import IMAGE_KEY, stored_keys
 from ..patches import open_images
@@ -24,8 +25,20 @@ def common_spacing(volumes: Sequence[Mapping[str, Any]]) -> list[float]:
     return [float(value) for value in np.median(spacings, axis=0)]
 
 
-def at_most(data: Sequence[T], count: int) -> list[T]:
-    """At most `count` items, evenly spread over the whole list."""
-    if len(data) <= count:
-        return list(data)
-    return [data[i] for i in np.linspace(0, len(data) - 1, count).round().astype(int)]
+def trained_parameters(network: torch.nn.Module, loss: Any) -> list[dict[str, Any]]:
+    """Parameter groups for the optimiser: the network's, and those of a loss that learns, which do not decay."""
+    groups: list[dict[str, Any]] = [{"params": list(network.parameters())}]
+    of_loss = list(loss.parameters()) if isinstance(loss, torch.nn.Module) else []
+    return [*groups, {"params": of_loss, "weight_decay": 0.0}] if of_loss else groups
+
+
+def at_most(data: Sequence[T], count: int, rank: int = 0, n_ranks: int = 1) -> list[T]:
+    """At most `count` items for each of some processes, evenly spread over the whole list; those of one process.
+
+    Raises:
+        ValueError: if there are items, but not one for each process.
+    """
+    if 0 < len(data) < n_ranks:
+        raise ValueError(f"{len(data)} validation patches cannot be shared by {n_ranks} processes; use fewer processes")
+    wanted = min(len(data), count * n_ranks)
+    return [data[i] for i in np.linspace(0, len(data) - 1, wanted).round().astype(int)][rank::n_ranks]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from types import TracebackType
 
+from ..engines import NonFiniteLossError
 from ..volumes import CorruptChunkError, RemoteError
 
 
@@ -15,6 +16,7 @@ class RunError(ValueError):
 
 
 _UNREADABLE = (CorruptChunkError, RemoteError)
+_SHOWN_PLAINLY = (RunError, *_UNREADABLE, NonFiniteLossError)
 
 
 def raise_faults(faults: Sequence[str], what: str) -> None:
@@ -54,13 +56,13 @@ def root_message(error: BaseException) -> str:
 
 
 def show_run_errors_plainly() -> None:
-    """Let uncaught errors that stem from a `RunError`, a corrupt chunk or a server print that message, no traceback."""
+    """Let uncaught errors of a run's settings, data or numbers print their message, and no traceback."""
     previous = sys.excepthook
     if getattr(previous, "shows_run_errors", False):
         return
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        cause = find_cause(error, (RunError, *_UNREADABLE))
+        cause = find_cause(error, _SHOWN_PLAINLY)
         if cause is None:
             previous(kind, error, trace)
         else:

@@ -10,9 +10,10 @@ from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
-from monai.engines import Trainer
-from monai.handlers import CheckpointLoader, CheckpointSaver
+from monai.engines import Evaluator, Trainer
 
+from ..engines import EarlyStop, RunCheckpoint, WeightAverage
+from ..networks import match_weights
 from .check import current_parser, read_weights
 from .faults import raise_faults
 
@@ -28,8 +29,17 @@ SETTINGS = (
     "foreground_statistics",
     "features_per_stage",
     "n_blocks_per_stage",
+    "strides",
+    "kernel_sizes",
+    "n_conv_per_stage_decoder",
     "squeeze_excitation",
     "se_ratio",
+    "stochastic_depth_p",
+    "norm",
+    "act",
+    "conv_bias",
+    "upsampling",
+    "activation_checkpointing",
     "decoder",
     "deep_supervision",
 )
@@ -38,66 +48,131 @@ SETTINGS = (
 NETWORK_FILE = "network.json"
 
 
-def load_weights(network: torch.nn.Module, path: str | Path | None) -> None:
+def load_weights(network: torch.nn.Module, path: str | Path | None, partial: bool = False) -> None:
     """Start from the weights of a file, which may be bare or a training checkpoint; `None` leaves the network as it is.
+
+    Args:
+        network: gets the weights.
+        path: the file.
+        partial: whether targets may have come or gone since: their decoders and heads then start anew, or are left
+            out, and the log says which.
 
     Raises:
         RuntimeError: if they belong to another architecture.
     """
-    if path is not None:
-        network.load_state_dict(read_weights(path))
+    if path is None:
+        return
+    stored = read_weights(path)
+    if not partial:
+        network.load_state_dict(stored)
         logger.info("weights from %s", path)
+        return
+    match = match_weights(network, stored)
+    if match.faults:
+        raise RuntimeError(f"{path} belongs to another architecture: it {'; '.join(match.faults)}")
+    network.load_state_dict(match.weights, strict=False)
+    logger.info("weights from %s: %s", path, match)
 
 
 def start_training(
     network: torch.nn.Module,
     trainer: Trainer,
-    last_saver: CheckpointSaver,
+    evaluator: Evaluator,
+    run_checkpoint: RunCheckpoint,
     output_dir: str | Path,
-    resume: CheckpointLoader | None = None,
+    checkpoint: str | Path | None = None,
+    average: WeightAverage | None = None,
+    early_stopping: EarlyStop | None = None,
+    compile: bool | Mapping[str, Any] = False,
+    rank: int = 0,
 ) -> None:
     """Say what will be trained, write the overlay that inference needs, and go on from a checkpoint where one is given.
-
-    Raises:
-        RunError: if the checkpoint has no epoch left to do.
 
     Args:
         network: what is trained.
         trainer: the engine.
-        last_saver: saves what a resumed run needs; referring to the trainer, it cannot be among the trainer's handlers.
+        evaluator: the engine that validates.
+        run_checkpoint: saves what a resumed run needs; referring to the trainer, it cannot be among its handlers.
         output_dir: gets `network.json`; given after `configs/inference.json` as a second config file it builds
             the same network again.
-        resume: loads network, optimiser, schedule and trainer; `None`: from the start.
+        checkpoint: file to go on from; `None`: from the start.
+        average: of the weights; follows the trainer.
+        early_stopping: ends the training when validations no longer get better.
+        compile: whether `torch.compile` translates the network; a dictionary holds its options.
+        rank: number of this process; the first one writes.
+
+    Raises:
+        RunError: if the checkpoint has no epoch left to do, or is none.
     """
     parser = current_parser()
-    logger.info("%s", describe_run(parser, network))
-    output_dir = Path(output_dir)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    settings = {key: parser.get_parsed_content(key) for key in SETTINGS if key in parser}
-    settings["targets"] = _without_components(settings["targets"])
-    (output_dir / NETWORK_FILE).write_text(json.dumps(settings, indent=4) + "\n")
-    last_saver.attach(trainer)
-    if resume is not None:
-        _go_on(trainer, resume)
+    if rank == 0:
+        logger.info("%s", describe_run(parser, network))
+        output_dir = Path(output_dir)
+        output_dir.mkdir(parents=True, exist_ok=True)
+        settings = {key: parser.get_parsed_content(key) for key in SETTINGS if key in parser}
+        settings["targets"] = _without_components(settings["targets"])
+        settings["network_def"] = _with_own_settings(parser, parser.config["network_def"])  # type: ignore[index]
+        (output_dir / NETWORK_FILE).write_text(json.dumps(settings, indent=4) + "\n")
+        run_checkpoint.config = json.dumps(parser.config, default=str)
+        run_checkpoint.attach(trainer)
+    if average is not None:
+        average.attach(trainer)
+    if early_stopping is not None:
+        early_stopping.attach(evaluator)
+    if checkpoint is not None:
+        _go_on(parser, trainer, run_checkpoint, checkpoint)
+    if compile is not False:
+        # in place, so that names of parameters stay as they are
+        network.compile(**({} if compile is True else compile))
 
 
-def _go_on(trainer: Trainer, resume: CheckpointLoader) -> None:
-    resume(trainer)
-    epoch, last = trainer.state.epoch, trainer.state.max_epochs
-    if last is not None and epoch >= last:
-        fault = (
-            f"checkpoint {resume.load_path} is of epoch {epoch}, and max_epochs is {last}: raise max_epochs to go on"
-        )
-        raise_faults([fault], "the training")
-    logger.info("going on after epoch %d of %s", epoch, last)
+def _go_on(parser: ConfigParser, trainer: Trainer, run_checkpoint: RunCheckpoint, checkpoint: str | Path) -> None:
+    try:
+        found = run_checkpoint.load(checkpoint, trainer, parser.get_parsed_content("device"))
+    except ValueError as error:
+        raise_faults([str(error)], "the training")
+    logger.info("going on after epoch %d of %s from %s", found["epoch"], trainer.state.max_epochs, checkpoint)
+    changed = changed_settings(json.loads(found["config"]), parser.config)
+    if changed:
+        logger.info("settings that have changed since:\n%s", "\n".join(f"  {line}" for line in changed))
+
+
+def changed_settings(before: Mapping[str, Any], now: Any) -> list[str]:
+    """Top-level entries of a config that differ from those of another, as text `key: before -> now`."""
+    keys = dict.fromkeys([*before, *now])
+    return [
+        f"{key}: {_short(before.get(key))} -> {_short(now.get(key))}"
+        for key in keys
+        if key != "load_model" and before.get(key) != json.loads(json.dumps(now.get(key), default=str))
+    ]
 
 
 def _without_components(targets: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The table without losses that are objects: they train, they do not build the network."""
     return {
-        name: {key: value for key, value in row.items() if key != "loss" or isinstance(value, str)}
+        name: {key: value for key, value in row.items() if key != "loss" or _is_json(value)}
         for name, row in targets.items()
     }
+
+
+def _with_own_settings(parser: ConfigParser, component: Any) -> Any:
+    """A component as the config has it, with the values of settings that inference does not know put in."""
+    if isinstance(component, Mapping):
+        return {key: _with_own_settings(parser, value) for key, value in component.items()}
+    if isinstance(component, list):
+        return [_with_own_settings(parser, value) for value in component]
+    if isinstance(component, str) and component.startswith("@") and component[1:].split("#")[0] not in SETTINGS:
+        value = parser.get_parsed_content(component[1:])
+        return value if _is_json(value) else component
+    return component
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def describe_run(parser: ConfigParser, network: torch.nn.Module) -> str:
@@ -131,6 +206,10 @@ _MACHINERY = (
     "augment",
     "train",
     "validate",
+    "reorient",
+    "average",
+    "early_stopping",
+    "resume",
 )
 
 
