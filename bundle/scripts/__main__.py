@@ -13,12 +13,14 @@ from .workflows.convert import convert
 from .workflows.demo import demo
 from .workflows.import_nnunet import import_nnunet
 from .workflows.phantom import phantom
+from .workflows.plan import plan
 
 VERBS: dict[str, Callable[..., Any]] = {
     "convert": convert,
     "demo": demo,
     "import-nnunet": import_nnunet,
     "phantom": phantom,
+    "plan": plan,
 }
 
 

@@ -28,7 +28,7 @@ CASES = [
     ),
     pytest.param((32, 32, 32), SHEET, {**THREE, "activation_checkpointing": True}, "fp32", id="checkpointing"),
     pytest.param((32, 32, 32), SHEET, {**THREE, "deep_supervision": True}, "bf16", id="bfloat16"),
-    pytest.param((32, 32, 32), SHEET, {**THREE, "activation_checkpointing": True}, "bf16", id="checkpointing, bfloat16"),
+    pytest.param((32, 32, 32), SHEET, {**THREE, "activation_checkpointing": True}, "bf16", id="checkpoints, bfloat16"),
 ]  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def test_a_network_without_data_is_enough():
     assert estimate_training_memory(empty, (16, 16, 16), 2) == estimate_training_memory(full, (16, 16, 16), 2)
 
 
-@pytest.mark.parametrize("memory_gb", [0.003, 0.02])
+@pytest.mark.parametrize("memory_gb", [0.003, 0.01])
 def test_largest_batch_fits_and_the_next_does_not(memory_gb):
     network = MultiTaskUNet(2, 1, {"t": {"channels": 2}}, patch_size=(32, 32), features_per_stage=[4, 8])
     batch_size = batch_size_for(memory_gb, network, (32, 32), optimizer_states=1)
@@ -183,8 +183,8 @@ def test_largest_batch_fits_and_the_next_does_not(memory_gb):
 
 
 def test_batch_grows_where_precision_is_lower():
-    network = MultiTaskUNet(2, 1, {"t": {"channels": 2}}, patch_size=(32, 32), features_per_stage=[4, 8])
-    full, half = (batch_size_for(0.02, network, (32, 32), precision=name) for name in ("fp32", "bf16"))
+    network = nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 1, 3, padding=1))
+    full, half = (batch_size_for(0.01, network, (32, 32), precision=name) for name in ("fp32", "bf16"))
     assert half > 1.4 * full
 
 
@@ -203,7 +203,7 @@ def test_bad_input(options, message):
 
 
 def test_memory_for_no_patch_says_what_one_takes():
-    with pytest.raises(ValueError, match=r"one patch of \[512, 512\] takes 0.01\d+ GB, and memory_gb is 0.001"):
+    with pytest.raises(ValueError, match=r"one patch of \[512, 512\] takes 0.00734 GB, and memory_gb is 0.001"):
         batch_size_for(0.001, nn.Conv2d(1, 1, 1), (512, 512))
     with pytest.raises(ValueError, match="memory_gb must be a positive number, got 0"):
         batch_size_for(0, nn.Conv2d(1, 1, 1), (8, 8))

@@ -82,6 +82,33 @@ def test_validation_takes_no_more_room_than_it_needs(volume):
     assert item["start_range"] == [[6, 6, 6], [14, 12, 14]]  # 2 voxels are between the two along y
 
 
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    starts=st.lists(st.tuples(st.integers(0, 32), st.integers(0, 42), st.integers(0, 52)), min_size=4, unique=True),
+    jitter=st.integers(0, 5),
+)
+def test_what_a_turned_patch_reads_never_meets_validation(volume, starts, jitter):
+    """Twice the patch around any start in its range, within the bounds, which hold the patch itself."""
+    patches = [datum(start) for start in starts]
+    train, val = patches[::2], patches[1::2]
+    train = [p for p in train if not any(overlap(p["start"], v["start"]) for v in val)]
+    for item in add_start_ranges(train, [volume], jitter=jitter, validation=val, max_enlargement=2.0):
+        low, high = (np.array(corner) for corner in item["bounds"])
+        for corner in itertools.product(*zip(*item.get("start_range", [item["start"]] * 2), strict=True)):
+            assert (low <= corner).all()
+            assert (np.array(corner) + 8 <= high).all()
+            first, last = np.maximum(np.array(corner) - 4, low), np.minimum(np.array(corner) + 12, high)
+            assert not any((first < np.array(v["start"]) + 8).all() and (last > v["start"]).all() for v in val)
+
+
+def test_bounds_are_the_volume_or_the_region(volume):
+    (item,) = add_start_ranges([datum((10, 10, 10))], [volume])
+    assert [list(corner) for corner in item["bounds"]] == [[0, 0, 0], [40, 50, 60]]
+    row = {**volume, "region": [[5, 5, 5], [14, 30, 12]]}
+    (item,) = add_start_ranges([datum((5, 10, 5))], [row])
+    assert [list(corner) for corner in item["bounds"]] == [[5, 5, 5], [14, 30, 12]]
+
+
 def overlap(a, b):
     return all(abs(p - q) < 8 for p, q in zip(a, b, strict=True))
 

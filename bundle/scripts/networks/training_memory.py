@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import copy
 import math
 import weakref
@@ -138,10 +137,25 @@ def batch_size_for(
             f"one patch of {list(patch_size)} takes {one.peak / 1e9:.3g} GB, and memory_gb is {memory_gb:g}; give a "
             "smaller patch or fewer features"
         )
-    # activations grow by the same bytes with every patch, and the peak holds them all
-    growth = two.activations - one.activations
-    most = 1 + int((limit - one.parameters - one.optimizer - one.activations) // growth)
-    return bisect.bisect_right(range(1, most + 1), limit, key=lambda batch_size: estimate(batch_size).peak)
+    # Each further patch adds the same bytes to the activations, and to the peak no fewer than the one before: beyond 2
+    # the peak lies above the line through 1 and 2, and between two batches below the line through these.
+    further = (limit - one.parameters - one.optimizer - one.activations) / (two.activations - one.activations)
+    if two.peak > one.peak:
+        further = min(further, (limit - one.peak) / (two.peak - one.peak))
+    most = 1 + int(further)
+    peak = estimate(most).peak
+    if peak <= limit:
+        return most
+    fits, fits_peak, fails, fails_peak = 1, one.peak, most, peak
+    while fails - fits > 1:
+        tried = fits + int((limit - fits_peak) / (fails_peak - fits_peak) * (fails - fits))
+        tried = min(max(tried, fits + 1), fails - 1)
+        peak = estimate(tried).peak
+        if peak <= limit:
+            fits, fits_peak = tried, peak
+        else:
+            fails, fails_peak = tried, peak
+    return fits
 
 
 def _replica(network: nn.Module, without_data: FakeTensorMode) -> nn.Module:

@@ -1,4 +1,4 @@
-"""How far a training patch may move from where it was found."""
+"""How far a training patch may move from where it was found, and what may be read around it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ def add_start_ranges(
     jitter: Sequence[int] | int | None = None,
     stride: Sequence[int] | int | None = None,
     validation: Sequence[Mapping[str, Any]] = (),
+    max_enlargement: float = 1.0,
 ) -> list[dict[str, Any]]:
-    """Give each datum the range in which `RandPatchStartd` may draw its start.
+    """Give each datum the range in which `RandPatchStartd` may draw its start, and the bounds of what is read for it.
 
     The patch moves within its lattice cell, at most half a stride to each side, never out of the volume or its region,
-    and never so far that it would share a voxel with a validation patch from which it is apart.
+    and never so far that it would share a voxel with a validation patch from which it is apart. A patch that is
+    enlarged to be turned (`RandSpatialDrawd`) keeps to the same limits, its `bounds`.
 
     Args:
         data: what `make_datalist` returned.
@@ -30,22 +32,23 @@ def add_start_ranges(
         jitter: most voxels to each side, one number or z, y, x; `None`: half the stride; 0: no range is given.
         stride: as given to `find_patches`; `None`: half a patch.
         validation: the patches that validate.
+        max_enlargement: most times by which a patch is enlarged along an axis.
 
     Raises:
         ValueError: for a negative jitter.
     """
-    if not data or jitter == 0:
-        return [dict(datum) for datum in data]
+    if not data:
+        return []
     size = list(data[0]["size"])
     steps = [max(n // 2, 1) for n in size] if stride is None else _three(stride)
     most = [n // 2 for n in steps] if jitter is None else _three(jitter)
     if min(most) < 0:
         raise ValueError(f"jitter is the most voxels to each side, 0 or more; got {jitter!r}")
     boxes = {v: volume_box(volumes[v], open_images(volumes[v])[0]) for v in {datum["volume"] for datum in data}}
-    near = _near(data, validation, np.add(size, most))
+    near = _near(data, validation, np.add(size, most) + np.multiply(size, (max_enlargement - 1) / 2))
     ranged = []
     for datum, neighbours in zip(data, near, strict=True):
-        low, high = boxes[datum["volume"]]
+        low, high = (list(corner) for corner in boxes[datum["volume"]])
         first = [min(max(s - m, lo), s) for s, m, lo in zip(datum["start"], most, low, strict=True)]
         last = [max(min(s + m, hi - n), s) for s, m, hi, n in zip(datum["start"], most, high, size, strict=True)]
         for other in neighbours:
@@ -55,9 +58,12 @@ def add_start_ranges(
                 continue
             if datum["start"][axis] < other[axis]:
                 last[axis] = min(last[axis], datum["start"][axis] + apart[axis])
+                high[axis] = min(high[axis], other[axis])
             else:
                 first[axis] = max(first[axis], datum["start"][axis] - apart[axis])
-        ranged.append({**datum, "start_range": [first, last]})
+                low[axis] = max(low[axis], other[axis] + size[axis])
+        moves = {"start_range": [first, last]} if any(most) else {}
+        ranged.append({**datum, **moves, "bounds": [low, high]})
     return ranged
 
 

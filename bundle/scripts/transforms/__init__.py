@@ -1,18 +1,30 @@
 """Dictionary transforms: patches from stores, directions that follow space, and targets derived from labels."""
 
+from .blur import RandBlur, RandBlurd, gaussian_blur
 from .boundary import LabelToBoundary, LabelToBoundaryd
+from .contrast import RandContrast, RandContrastd, stretch_contrast
 from .dilate import DilateLabel, DilateLabeld
 from .distance import LabelToDistance, LabelToDistanced
+from .gamma import RandGamma, RandGammad, gamma_curve
 from .intensity import NormalizeImage, NormalizeImaged
 from .load import LoadZarrPatchd
+from .low_resolution import RandLowResolution, RandLowResolutiond, lower_resolution
+from .mirror import RandMirror, RandMirrord, mirror_axes
+from .nnunet import nnunet_augmentation
+from .noise import RandNoise, RandNoised
 from .normals import LabelToNormals, LabelToNormalsd
 from .open import OpenVolumed
 from .per_target import reorient_targets
+from .random_spatial import RandSpatial, RandSpatiald
 from .random_start import RandPatchStartd
 from .reorient import ReorientVectors, ReorientVectorsd, TakeReferenceAffine, TakeReferenceAffined
 from .smooth import SmoothLabel, SmoothLabeld
+from .spatial import ApplySpatiald
+from .spatial_draw import RandSpatialDraw, RandSpatialDrawd, SpatialDraw
+from .transpose import RandTranspose, RandTransposed, transpose_axes
 
 __all__ = [
+    "ApplySpatiald",
     "DilateLabel",
     "DilateLabeld",
     "LabelToBoundary",
@@ -25,12 +37,38 @@ __all__ = [
     "NormalizeImage",
     "NormalizeImaged",
     "OpenVolumed",
+    "RandBlur",
+    "RandBlurd",
+    "RandContrast",
+    "RandContrastd",
+    "RandGamma",
+    "RandGammad",
+    "RandLowResolution",
+    "RandLowResolutiond",
+    "RandMirror",
+    "RandMirrord",
+    "RandNoise",
+    "RandNoised",
     "RandPatchStartd",
+    "RandSpatial",
+    "RandSpatialDraw",
+    "RandSpatialDrawd",
+    "RandSpatiald",
+    "RandTranspose",
+    "RandTransposed",
     "ReorientVectors",
     "ReorientVectorsd",
     "SmoothLabel",
     "SmoothLabeld",
+    "SpatialDraw",
     "TakeReferenceAffine",
     "TakeReferenceAffined",
+    "gamma_curve",
+    "gaussian_blur",
+    "lower_resolution",
+    "mirror_axes",
+    "nnunet_augmentation",
     "reorient_targets",
+    "stretch_contrast",
+    "transpose_axes",
 ]

@@ -12,16 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
-from monai.data import MetaObj, MetaTensor
 from monai.transforms import MapTransform
-from monai.utils import MetaKeys
 
 from ..geometry import IMAGE_KEY, MASK_KEY, UNKNOWN_LABEL, Kind, parse_targets, stored_kinds
 from ..volumes import Volume, open_resampled, open_stack, resampling_mode, set_chunk_cache
+from .meta import meta_tensor
+from .spatial_draw import SPATIAL_KEY
 
 logger = logging.getLogger(__name__)
 
-_NOTES = ("start", "size", "volume", "spacing", "ref_label", "found", "start_range", "bbox_percent", "labeled_ratio")
+_NOTES = (
+    "start", "size", "volume", "spacing", "ref_label", "found", "start_range", "bounds", "bbox_percent", "labeled_ratio"
+)  # fmt: skip
 """Keys of a datum that are no arrays; the sample does not have them."""
 
 _MOST_READS = 8
@@ -70,6 +72,9 @@ class LoadZarrPatchd(MapTransform):
     Where a datum says under `ref_label` which array was searched for labels, an array without any there, and at the
     place where they were `found` (default `start`), is an error: it has changed since, or lost chunks.
 
+    Where `RandSpatialDrawd` has enlarged the box, the sample is what the volume has of that box; `ApplySpatiald` makes
+    it a patch again.
+
     The arrays of a sample are read at the same time, by threads that each process starts for itself.
 
     Args:
@@ -114,9 +119,15 @@ class LoadZarrPatchd(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         sample = dict(data)
         notes = {key: sample.pop(key, None) for key in _NOTES}
-        start, size = ([int(n) for n in notes[key]] for key in ("start", "size"))
+        start, size = patch = tuple([int(n) for n in notes[key]] for key in ("start", "size"))
         opened = self._open(sample, notes["spacing"])
-        self._report_padding(opened.grid, start, size)
+        draw = sample.get(SPATIAL_KEY)
+        if draw is not None:
+            patch = tuple(map(list, draw.patch))
+            sample[SPATIAL_KEY] = draw = draw.inside(opened.grid.spatial_shape)
+            start, size = map(list, draw.box)
+        notes["found"] = (patch[0] if notes["found"] is None else [int(n) for n in notes["found"]], patch[1])
+        self._report_padding(opened.grid, patch[1])
         reads = [(key, volume, start, size, notes) for key, volumes in opened.arrays.items() for volume in volumes]
         pending = [self._threads().submit(self._load, *read) for read in reads[1:]]
         meta = opened.meta(start, size)
@@ -128,7 +139,7 @@ class LoadZarrPatchd(MapTransform):
             array = found[0] if len(found) == 1 else np.concatenate(found)
             source = str(opened.grid.path if sample.get(key) is None else sample[key])
             own = {"filename_or_obj": source, "dtype": opened.stored_dtypes.get(key, "")}
-            sample[key] = _meta_tensor(array, own | meta)
+            sample[key] = meta_tensor(torch.from_numpy(array), own | meta, meta["original_affine"].clone())
         sample["patch"] = {"volume": int(notes["volume"] or 0), "start": np.asarray(start), "size": np.asarray(size)}
         return sample
 
@@ -167,7 +178,7 @@ class LoadZarrPatchd(MapTransform):
         """One array's part of the sample, C D H W."""
         block = volume.read(start, size)
         if key == notes["ref_label"] and not _is_labelled(block):
-            _check_found(key, volume, start, size, notes["found"])
+            _check_found(key, volume, (list(start), list(size)), notes["found"])
         if key == IMAGE_KEY:
             return block.astype(np.float32, copy=False)
         return self._values(key, volume, block, start, size)
@@ -205,7 +216,7 @@ class LoadZarrPatchd(MapTransform):
             return np.full((1, *size), UNKNOWN_LABEL, np.int32)
         return np.full((self.channels[key], *size), np.nan, np.float32)
 
-    def _report_padding(self, grid: Volume, start: Sequence[int], size: Sequence[int]) -> None:
+    def _report_padding(self, grid: Volume, size: Sequence[int]) -> None:
         is_small = any(n < wanted for n, wanted in zip(grid.spatial_shape, size, strict=True))
         if is_small and grid.path not in self._reported:
             self._reported.add(grid.path)
@@ -230,21 +241,12 @@ def _is_labelled(block: np.ndarray) -> bool:
 
 
 def _check_found(
-    key: str, volume: Volume, start: Sequence[int], size: Sequence[int], found: Sequence[int] | None
+    key: str, volume: Volume, read: tuple[list[int], list[int]], searched: tuple[list[int], list[int]]
 ) -> None:
-    """Where the search found labels, there must still be some."""
-    place = list(start) if found is None else [int(n) for n in found]
-    if place == list(start) or not _is_labelled(volume.read(place, size)):
+    """In the box that was searched there must still be labels; boxes are start and size."""
+    if searched == read or not _is_labelled(volume.read(*searched)):
         raise ValueError(
-            f"'{key}' {volume.path} has no labelled voxel in the box at {place} of size {list(size)} (z y x), where "
-            "there were labels when patches were searched: the store has lost chunks, or its labels have changed. "
-            "Restore the store, or delete the patch cache so that patches are searched anew"
+            f"'{key}' {volume.path} has no labelled voxel in the box at {searched[0]} of size {searched[1]} (z y x), "
+            "where there were labels when patches were searched: the store has lost chunks, or its labels have "
+            "changed. Restore the store, or delete the patch cache so that patches are searched anew"
         )
-
-
-def _meta_tensor(array: np.ndarray, meta: dict[str, Any]) -> MetaTensor:
-    # what MetaTensor(array, meta=meta) does, without the checks that take longer than copying a small patch
-    tensor = torch.from_numpy(array).as_subclass(MetaTensor)
-    MetaObj.__init__(tensor)
-    tensor.meta = {**meta, MetaKeys.AFFINE: meta["original_affine"].clone()}
-    return tensor
