@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from monai.bundle import ConfigParser
+from monai.engines import SupervisedTrainer
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -30,6 +31,16 @@ def training_config(folder: Path, **settings: Any) -> ConfigParser:
     folders = {"dataset_dir": str(folder), "output_dir": str(folder / "output"), "ckpt_dir": str(folder / "models")}
     config.update({"bundle_root": str(ROOT / "bundle"), **folders, **settings})
     return config
+
+
+def start(config: ConfigParser) -> SupervisedTrainer:
+    """The trainer of a config, after everything that a run does before its first batch."""
+    config.get_parsed_content("initialize")
+    return config.get_parsed_content("train#trainer")
+
+
+def n_parameters(trainer: SupervisedTrainer) -> int:
+    return sum(parameter.numel() for parameter in trainer.network.parameters())
 
 
 def machine() -> str:

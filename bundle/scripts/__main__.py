@@ -12,6 +12,7 @@ import fire
 from .workflows.convert import convert
 from .workflows.demo import demo
 from .workflows.import_nnunet import import_nnunet
+from .workflows.import_task import import_task
 from .workflows.phantom import phantom
 from .workflows.plan import plan
 
@@ -19,6 +20,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "convert": convert,
     "demo": demo,
     "import-nnunet": import_nnunet,
+    "import-task": import_task,
     "phantom": phantom,
     "plan": plan,
 }

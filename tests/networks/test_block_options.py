@@ -1,6 +1,7 @@
 """Options of the blocks: which are taken, and what is said of the others."""
 
 import pytest
+import torch
 
 from scripts.networks.block_options import BlockOptions
 
@@ -27,6 +28,8 @@ def test_true_is_the_channel_form():
 )
 def test_initial_weights_follow_the_slope_of_the_activation(act, slope):
     assert BlockOptions(act=act).negative_slope == pytest.approx(slope)
+    with torch.device("meta"):  # where a network is built without data
+        assert BlockOptions(act=act).negative_slope == pytest.approx(slope)
 
 
 @pytest.mark.parametrize(

@@ -107,13 +107,13 @@ def old_places(out, draw, spacing):
     matrix, offset = new_to_old(out, spacing)
     place = positions(size, matrix).numpy() + offset.numpy().reshape(3, 1, 1, 1)
     slope = np.broadcast_to(matrix.numpy()[..., None, None, None], (3, 3, *size)).copy()
-    shifts = draw.coefficients(size, spacing)
+    shifts = torch.einsum("ab,b...->a...", matrix, draw.coefficients(size, spacing).double())
     intervals = [n - 3 for n in shifts.shape[1:]]
     knots = tuple(np.arange(-3.0, k + 4) for k in intervals)
     axes = [(np.arange(n) + 0.5) * k / n for n, k in zip(size, intervals, strict=True)]
     at = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
     for component in range(3):
-        spline = NdBSpline(knots, shifts[component].double().numpy(), 3)
+        spline = NdBSpline(knots, shifts[component].numpy(), 3)
         place[component] += spline(at)
         for axis in range(3):
             slope[component, axis] += spline(at, nu=[int(a == axis) for a in range(3)]) * intervals[axis] / size[axis]

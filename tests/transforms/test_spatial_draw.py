@@ -1,7 +1,5 @@
 """What is drawn, how often, and which box of voxels a turned patch needs."""
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from scripts.geometry.elastic import displacement
+from scripts.geometry.elastic import MOST_DISPLACEMENT, displacement, displacement_gradient
 from scripts.transforms import RandSpatialDraw, RandSpatialDrawd, SpatialDraw
 
 ALL = {"prob_rotation": 1.0, "prob_scaling": 1.0}
@@ -100,6 +98,17 @@ def test_control_points_move_within_their_limits():
     assert SpatialDraw().coefficients((64, 20, 40), (1, 4, 2)) is None
 
 
+@pytest.mark.parametrize(
+    ("size", "spacing"), [((32, 32, 32), (1, 1, 1)), ((6, 40, 30), (5, 1, 2)), ((3, 40, 40), (1, 1, 1))]
+)
+def test_the_largest_displacement_folds_nothing(size, spacing):
+    for seed in range(5):
+        draw = SpatialDraw(elastic_spacing=10, elastic_displacement=MOST_DISPLACEMENT * 10, elastic_seed=seed)
+        slopes = displacement_gradient(draw.coefficients(size, spacing), size)
+        jacobian = slopes.movedim((0, 1), (-2, -1)) + torch.eye(3)
+        assert torch.linalg.det(jacobian).min() > 0
+
+
 class TestBox:
     def test_a_quarter_turn_about_z_exchanges_y_and_x(self):
         start, size = SpatialDraw(angles=(90, 0, 0)).box_of([0, 10, 20], [10, 20, 31], (1, 1, 1), 9)
@@ -121,6 +130,8 @@ class TestBox:
     def test_deformation_adds_its_reach(self):
         draw = SpatialDraw(elastic_displacement=4.0, elastic_axes=(False, True, True))
         assert draw.box_of([10] * 3, [9] * 3, (2, 1, 2), 9) == ((10, 6, 8), (9, 17, 13))
+        stretched = SpatialDraw(factors=(1.5, 1.5, 1.5), elastic_displacement=4.0)  # 14 +- 1.5 x (4 + 4)
+        assert stretched.box_of([10] * 3, [9] * 3, (1, 1, 1), 9) == ((2,) * 3, (25,) * 3)
 
     def test_it_has_limits(self):
         draw = SpatialDraw(factors=(3, 3, 3))
@@ -146,15 +157,14 @@ class TestBox:
         draw = SpatialDraw(angles, (factor,) * 3, elastic_displacement=moved, elastic_seed=1)
         start, extent = draw.box_of((100,) * 3, size, spacing, 100)
         half = (np.array(size) - 1) / 2
-        corners = np.array(list(itertools.product(*([-h, h] for h in half))))
-        places = corners @ draw.linear(spacing).numpy().T + 100 + half
+        index = np.stack(np.meshgrid(*(np.arange(n) for n in size), indexing="ij")).reshape(3, -1)
         shifts = draw.coefficients(size, spacing)
-        reach = 0 if shifts is None else displacement(shifts, size).abs().amax(dim=(1, 2, 3)).numpy()
-        assert (places - reach >= np.array(start) - 1e-5).all()
-        assert (places + reach <= np.array(start) + np.array(extent) - 1 + 1e-5).all()
-        assert (
-            np.array(extent) <= 2 * reach + np.ptp(places, axis=0) + 2 * moved * min(spacing) / np.array(spacing) + 3
-        ).all()
+        deformed = index if shifts is None else index + displacement(shifts, size).numpy().reshape(3, -1)
+        places = draw.linear(spacing).numpy() @ (deformed - half[:, None]) + 100 + half[:, None]
+        assert (places >= np.array(start)[:, None] - 1e-4).all()
+        assert (places <= (np.array(start) + extent - 1)[:, None] + 1e-4).all()
+        if shifts is None:  # no larger than it must be
+            assert (np.array(extent) < np.ptp(places, axis=1) + 3).all()
 
 
 class TestDatum:

@@ -65,7 +65,8 @@ class BlockOptions:
     @property
     def negative_slope(self) -> float:
         """The activation's slope below zero, by which initial weights are scaled; 0 where it is no straight line."""
-        layer = get_act_layer(self.act)  # type: ignore[arg-type]
+        with torch.device("cpu"):  # a network may be built without data, on the device "meta"
+            layer = get_act_layer(self.act)  # type: ignore[arg-type]
         if isinstance(layer, nn.LeakyReLU):
             return float(layer.negative_slope)
         if isinstance(layer, nn.PReLU):

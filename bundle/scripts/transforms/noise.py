@@ -14,7 +14,7 @@ from .random_image import RandImage
 class RandNoise(RandImage):
     """Add Gaussian noise, with another standard deviation for each channel.
 
-    MONAI's `RandGaussianNoise` draws in NumPy, in float64, which takes four times as long and moves data off the GPU.
+    MONAI's `RandGaussianNoise` draws in NumPy, in float64 on the CPU, which takes three times as long.
 
     Args:
         prob: probability of noise.

@@ -110,10 +110,10 @@ def apply_spatial(
     coefficients = draw.coefficients(size, spacing)
     shift = jacobian = None
     if coefficients is not None:
-        coefficients = coefficients.to(arrays[0].device)
-        shift = displacement(coefficients, size)
+        moves = torch.einsum("ab,b...->a...", linear.float(), coefficients).to(arrays[0].device)  # in old voxels
+        shift = displacement(moves, size)
         if any(kind in (Kind.NORMAL, Kind.VECTOR) for kind in kinds):
-            jacobian = _warp_jacobian(coefficients, size, linear)
+            jacobian = _warp_jacobian(moves, size, linear)
     plain = [array.as_tensor() if isinstance(array, MetaTensor) else array for array in arrays]
     readings = [modes.reading(values, kind) for values, kind in zip(plain, kinds, strict=True)]
     moved = resample(readings, IndexMap(linear, offset, size, shift))
@@ -175,15 +175,22 @@ class ApplySpatiald(MapTransform):
         if draw is not None and keys:
             arrays = apply_spatial(arrays, kinds, draw, self.modes)
         sample |= zip(keys, arrays, strict=True)
-        if draw is None:
-            return sample
-        if draw.patch is not None and "patch" in sample:
+        if draw is not None and draw.patch is not None and "patch" in sample:
             start, size = (np.asarray(values) for values in draw.patch)
             sample["patch"] = {**sample["patch"], "start": start, "size": size}
         return sample
 
     def _kind(self, key: Hashable, array: torch.Tensor) -> str:
         return self.kinds.get(str(key), IMAGE_KIND if array.is_floating_point() else str(Kind.LABEL))
+
+
+def with_type_of(kind: str, array: torch.Tensor) -> torch.Tensor:
+    """An array in the type that it has after sampling: what is mixed is float32, what is not can hold -1."""
+    if kind not in (MASK_KIND, Kind.LABEL, Kind.POINTS):
+        return array if array.dtype == torch.float32 else array.float()
+    if array.dtype.is_signed:  # floating point, too
+        return array
+    return array.to(torch.int32 if array.dtype in (torch.bool, torch.uint8) else torch.int64)
 
 
 def _spacing(array: torch.Tensor) -> tuple[float, ...]:
@@ -196,13 +203,18 @@ def _spacing(array: torch.Tensor) -> tuple[float, ...]:
     return affine_spacing(array.affine, dims)
 
 
-def _warp_jacobian(coefficients: torch.Tensor, size: Sequence[int], linear: torch.Tensor) -> torch.Tensor:
+def _warp_jacobian(moves: torch.Tensor, size: Sequence[int], linear: torch.Tensor) -> torch.Tensor:
     """Jacobian of the deformation as a function of the old index, D D followed by `size`.
 
-    The deformation comes last on the way from the new grid to the old one: x = M i + t, then x + w(i). So components,
-    which are along the axes of the old grid, are turned by it first, and then by M, when `ReorientVectorsd` follows.
+    Read as x = M i + t, followed by x + w with w = M u: components, which are along the axes of the old grid, are
+    turned by the latter first, and then by M, when `ReorientVectorsd` follows.
+
+    Args:
+        moves: control points of w, in voxels of the old array.
+        size: spatial shape of the new array.
+        linear: M.
     """
-    by_new = displacement_gradient(coefficients, size)
+    by_new = displacement_gradient(moves, size)
     by_old = torch.einsum("ab...,bc->ac...", by_new, torch.linalg.inv(linear).to(by_new))
     identity = torch.eye(len(size), dtype=by_old.dtype, device=by_old.device)
     return by_old + identity.reshape(len(size), len(size), *[1] * len(size))
@@ -229,12 +241,3 @@ def _placed(
     tensor = meta_tensor(values, meta, moved_affine(source.affine, linear, offset))
     tensor.applied_operations = list(source.applied_operations)
     return tensor
-
-
-def with_type_of(kind: str, array: torch.Tensor) -> torch.Tensor:
-    """An array in the type that it has after sampling: what is mixed is float32, what is not can hold -1."""
-    if kind not in (MASK_KIND, Kind.LABEL, Kind.POINTS):
-        return array if array.dtype == torch.float32 else array.float()
-    if array.dtype.is_signed:  # floating point, too
-        return array
-    return array.to(torch.int32 if array.dtype in (torch.bool, torch.uint8) else torch.int64)

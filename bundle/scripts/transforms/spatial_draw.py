@@ -29,6 +29,8 @@ _ROUNDING = 1e-6
 class SpatialDraw:
     """A rotation, a scaling and an elastic deformation, all about the centre of a patch.
 
+    Voxel i of the new array is read at M (i + u(i)) + t: u deforms the new grid, M scales and turns it.
+
     Args:
         angles: degrees about z, y, x (see `scripts.geometry.rotations`); in 2D the first counts.
         factors: length of a step on the new grid along z, y, x, in old ones; 2D takes the last two.
@@ -55,7 +57,12 @@ class SpatialDraw:
         return turn_and_scale(self.angles if dims == 3 else self.angles[:1], self.factors[-dims:], spacing)
 
     def coefficients(self, size: Sequence[int], spacing: Sequence[float]) -> torch.Tensor | None:
-        """Displacements of the control points, D followed by their numbers, in voxels; `None` without deformation."""
+        """Displacements of the control points of u, D followed by their numbers, in voxels; `None` without any.
+
+        Args:
+            size: spatial shape of the new array.
+            spacing: physical size of a voxel.
+        """
         if not self.elastic_displacement:
             return None
         lengths = np.multiply(size, spacing) / min(spacing)  # in edges of the smallest voxel
@@ -85,8 +92,8 @@ class SpatialDraw:
         """
         last = np.subtract(size, 1)
         centre = np.add(start, last / 2)
-        reach = np.abs(self.linear(spacing).numpy()) @ (last / 2)
-        reach += self.elastic_displacement * min(spacing) / np.asarray(spacing) * self.elastic_axes[-len(size) :]
+        displaced = self.elastic_displacement * min(spacing) / np.asarray(spacing) * self.elastic_axes[-len(size) :]
+        reach = np.abs(self.linear(spacing).numpy()) @ (last / 2 + displaced)
         reach = np.minimum(reach, (max_enlargement * np.asarray(size) - 1) / 2)
         low = np.floor(centre - reach + _ROUNDING)
         high = np.ceil(centre + reach - _ROUNDING) + 1
