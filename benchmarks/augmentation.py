@@ -13,17 +13,15 @@ Prints tables and writes benchmarks/results/augmentation.json.
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import time
 from collections.abc import Callable, Hashable
-from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch
 
 import fire
+import harness
 import numpy as np
 import torch
 from monai.data import MetaTensor
@@ -43,7 +41,6 @@ from scripts.transforms import (
     nnunet_augmentation,
 )
 
-RESULTS = Path(__file__).resolve().parent / "results" / "augmentation.json"
 KEYS = ["image", "label", "normals"]
 TARGETS = {"label": {"channels": 1}, "normals": {"channels": 3, "kind": "normal"}}
 ENLARGEMENT = 2
@@ -58,18 +55,14 @@ def main(draws: int = 200, threads: int = 1) -> None:
         threads: threads of PyTorch; a worker that loads patches has one.
     """
     torch.set_num_threads(threads)
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}"
-    print(f"{machine}; {threads} threads")
-    result: dict[str, Any] = {"machine": machine, "threads": threads}
+    result: dict[str, Any] = {"machine": harness.machine(), "threads": threads}
+    print(f"{result['machine']}; threads: {threads}")
     for edge, count in ((64, draws), (128, max(draws // 4, 1))):
         volume = make_volume(ENLARGEMENT * edge)
         rows = {**full_list(volume, edge, count), **single_transforms(volume, edge)}
-        print(f"\n{edge}^3{'mean ms':>42}{'worst ms':>12}")
-        for name, row in rows.items():
-            print(f"{name:<34}{row['mean_ms']:>12.1f}{row['worst_ms']:>12.1f}")
+        harness.print_table(f"{edge}^3", [{**row, "what": name} for name, row in rows.items()])
         result[f"{edge}^3"] = rows
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n")
+    harness.write_results("augmentation", result)
 
 
 def make_volume(edge: int) -> dict[str, torch.Tensor]:

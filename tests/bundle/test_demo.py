@@ -91,7 +91,7 @@ def test_the_report_is_self_contained_and_holds_scores_pictures_and_curves(demo)
     assert shapes[:18] == rows * 2  # the sheet, then the normals
     assert shapes[18:30] == [(whole, whole)] * 12  # the whole volume, then what was labelled
     assert len(shapes) == 32  # a preview of each epoch
-    assert page.count("<svg") == 4
+    assert page.count("<svg") == 5  # losses, learning rate, scores, surface distance, angle
     assert "2 epochs, 8 iterations" in page
     assert f"{SIZE} x {SIZE} x {SIZE} voxels" in page
 
