@@ -119,9 +119,9 @@ def test_two_processes_train_like_one_with_twice_the_batch(data: Path, tmp_path:
     assert {path.name for path in (two / "models").iterdir()} == {path.name for path in (one / "models").iterdir()}
     scores = tmp_path / "scores"
     configs = ["configs/train.json", overlay, "configs/evaluate.json", "configs/multi_gpu_evaluate.json"]
-    shown = {"weights": two / "models" / "model.pt", **folders(scores)}
+    shown = {"weights": two / "models" / "model.pt", "output_dir": scores}
     torchrun("evaluating", *settings(two, data, **shown), configs=configs)
-    written = (scores / "output" / "evaluation" / "scores.json").read_text()
+    written = (scores / "evaluation" / "scores.json").read_text()
     best = max(float(row["val_score"]) for row in shared)
     assert json.loads(written)["score"] == pytest.approx(best, rel=1e-4)
 
