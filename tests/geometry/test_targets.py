@@ -171,7 +171,7 @@ def test_a_name_must_be_a_word(name):
     ]
 
 
-@pytest.mark.parametrize("name", ["image", "patch", "start", "size", "volume"])
+@pytest.mark.parametrize("name", ["image", "seed", "patch", "start", "size", "volume", "spatial", "bounds"])
 def test_keys_of_every_sample_are_no_names(name):
     assert target_faults({name: {"channels": 1}}) == [
         f"targets: {name}: '{name}' is a key of every sample and cannot be a target; choose another name"

@@ -10,7 +10,7 @@ from monai.data import decollate_batch, list_data_collate
 from monai.engines import PrepareBatch
 from monai.transforms import Compose, Transform
 
-SEED_KEY = "seed"
+from ..geometry import SEED_KEY
 
 
 class AugmentOnDevice(PrepareBatch):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..geometry import did_you_mean
+from ..losses.inputs import full_precision as of_tensor
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -50,4 +51,4 @@ def full_precision(prediction: Any) -> Any:
         return {name: full_precision(value) for name, value in prediction.items()}
     if isinstance(prediction, Sequence):
         return [full_precision(value) for value in prediction]
-    return prediction.float() if prediction.dtype in (torch.float16, torch.bfloat16) else prediction
+    return of_tensor(prediction)

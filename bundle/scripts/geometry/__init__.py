@@ -4,6 +4,7 @@ from .activation import activate_prediction
 from .targets import (
     IMAGE_KEY,
     MASK_KEY,
+    SEED_KEY,
     UNKNOWN_LABEL,
     Activation,
     Kind,
@@ -19,6 +20,7 @@ from .targets import (
 __all__ = [
     "IMAGE_KEY",
     "MASK_KEY",
+    "SEED_KEY",
     "UNKNOWN_LABEL",
     "Activation",
     "Kind",

@@ -14,7 +14,10 @@ UNKNOWN_LABEL = -1
 IMAGE_KEY = "image"
 MASK_KEY = "mask"
 
-_RESERVED_KEYS = (IMAGE_KEY, "patch", "start", "size", "volume")
+SEED_KEY = "seed"
+"""Key of a sample that holds the seed of its random transforms."""
+
+_RESERVED_KEYS = (IMAGE_KEY, SEED_KEY, "patch", "start", "size", "volume", "spatial", "bounds")
 
 
 class Kind(StrEnum):

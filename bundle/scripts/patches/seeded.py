@@ -9,7 +9,7 @@ import numpy as np
 from monai.data import Dataset
 from monai.transforms import Randomizable
 
-SEED_KEY = "seed"
+from ..geometry import SEED_KEY
 
 
 class SeededIndex(int):
