@@ -1,12 +1,13 @@
 import logging
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import zarr
 from ome_zarr_models import v04, v05
 
-from scripts.volumes import NORMAL_INT8, create_ome_zarr, encode, lattice, open_volume
+from scripts.volumes import create_ome_zarr, lattice, open_volume
 
 SPACING = (2.0, 0.5, 0.5)
 
@@ -56,53 +57,6 @@ def test_image_comes_back_and_is_valid(tmp_path, version, channels):
     np.testing.assert_array_equal(whole(levels[1]), expected)
 
 
-@pytest.mark.parametrize("shards", [None, (8, 8, 16)])
-def test_pyramid_of_labels_in_blocks_equals_that_of_the_whole(tmp_path, shards):
-    from scripts.volumes.pyramid import downsampler
-
-    labels = np.random.default_rng(0).integers(0, 4, (1, 17, 18, 35)).astype("uint32")
-    writer = create_ome_zarr(
-        tmp_path / "x.zarr", labels.shape, "uint32", spacing=(1, 1, 1), chunks=(4, 4, 8), shards=shards, levels=3,
-        downsample="mode",
-    )  # fmt: skip
-    write_all(writer, labels)
-    writer.finish()
-    mode = downsampler("mode", None)
-    for level, expected in enumerate((labels, mode(labels, (2, 2, 2)), mode(mode(labels, (2, 2, 2)), (2, 2, 2)))):
-        np.testing.assert_array_equal(whole(open_volume(tmp_path / "x.zarr", level=level)), expected)
-        assert zarr.open_array(tmp_path / "x.zarr" / str(level)).shards == shards
-
-
-def test_normals_stay_unit_vectors(tmp_path):
-    normals = np.random.default_rng(0).normal(size=(3, 8, 8, 8)).astype("float32")
-    normals[0] += 4.0
-    normals /= np.linalg.norm(normals, axis=0)
-    normals[:, :, :, 4:] = 0.0
-    writer = create_ome_zarr(
-        tmp_path / "x.zarr", normals.shape, "int8", spacing=(1, 1, 1), levels=2, downsample="normal",
-        attributes=NORMAL_INT8.as_attributes(),
-    )  # fmt: skip
-    write_all(writer, encode(normals, NORMAL_INT8, "int8"))
-    writer.finish()
-    coarse = open_volume(tmp_path / "x.zarr::1")
-    decoded = coarse.decode(whole(coarse))
-    total = normals.reshape(3, 4, 2, 4, 2, 4, 2).sum(axis=(2, 4, 6))[..., :2]
-    np.testing.assert_allclose(decoded[..., :2], total / np.linalg.norm(total, axis=0), atol=0.02)
-    np.testing.assert_array_equal(decoded[..., 2:], 0.0)
-
-
-def test_nearest_keeps_the_first_voxel_where_it_is(tmp_path):
-    data = np.arange(64, dtype="uint8").reshape(1, 4, 4, 4)
-    writer = create_ome_zarr(
-        tmp_path / "x.zarr", data.shape, "uint8", spacing=(1, 1, 1), levels=2, downsample="nearest"
-    )
-    write_all(writer, data)
-    writer.finish()
-    coarse = open_volume(tmp_path / "x.zarr::1")
-    np.testing.assert_array_equal(whole(coarse), data[:, ::2, ::2, ::2])
-    assert coarse.translation == (0.0, 0.0, 0.0)
-
-
 def test_absent_chunks_stay_absent_on_every_level(tmp_path):
     writer = create_ome_zarr(
         tmp_path / "x.zarr", (1, 32, 32, 32), "uint8", spacing=(1, 1, 1), chunks=(8, 8, 8), levels=2
@@ -113,35 +67,6 @@ def test_absent_chunks_stay_absent_on_every_level(tmp_path):
     assert open_volume(tmp_path / "x.zarr").stored_chunks() == [((24, 16, 8), (8, 8, 8))]
     assert open_volume(tmp_path / "x.zarr::1").stored_chunks() == [((8, 8, 0), (8, 8, 8))]
     assert whole(open_volume(tmp_path / "x.zarr::1")).sum() == 7 * 4**3
-
-
-def test_fill_value_and_channel_axis(tmp_path):
-    create_ome_zarr(
-        tmp_path / "x.zarr", (1, 4, 4, 4), "int16", spacing=(1, 1, 1), fill_value=-1, channel_axis=True
-    )  # fmt: skip
-    array = zarr.open_array(tmp_path / "x.zarr" / "0")
-    assert array.shape == (1, 4, 4, 4)
-    volume = open_volume(tmp_path / "x.zarr")
-    assert (volume.fill_value, volume.unit) == (-1, None)
-    np.testing.assert_array_equal(whole(volume), -1)
-
-
-def test_compressor(tmp_path):
-    for name, compressor in (("raw", None), ("packed", "auto")):
-        writer = create_ome_zarr(tmp_path / name, (1, 16, 16, 16), "uint8", spacing=(1, 1, 1), compressor=compressor)
-        writer.write((0, 0, 0), np.ones((1, 16, 16, 16), "uint8"))
-    size = {name: (tmp_path / name / "0" / "c" / "0" / "0" / "0").stat().st_size for name in ("raw", "packed")}
-    assert size["raw"] == 16**3
-    assert size["packed"] < 200
-
-
-def test_default_number_of_levels(tmp_path):
-    writer = create_ome_zarr(tmp_path / "x.zarr", (1, 200, 100, 50), "uint8", spacing=(1, 1, 1), levels=None)
-    assert writer.levels == 3
-    assert writer.block_shape == (64, 64, 50)
-    # Valid at any time: until `finish` there is one level.
-    with pytest.raises(ValueError, match="level 1 does not exist"):
-        open_volume(tmp_path / "x.zarr::1")
 
 
 def test_writer_survives_pickling(tmp_path):
@@ -184,47 +109,6 @@ def test_faults_of_write(tmp_path, start, array, message):
         writer.write(start, array)
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"version": "0.3"}, "version: expected one of 0.4, 0.5, got '0.3'"),
-        ({"downsample": "men"}, r"downsample: .* got 'men' \(did you mean 'mean'\?\)"),
-        ({"downsample": "normal"}, "vectors of 2 or 3 channels"),
-        ({"dtype": "complex64"}, "expected bool, integer or float, got complex64"),
-        ({"unit": "lightyear"}, "unit: got 'lightyear'"),
-        ({"spacing": (1, 0, 1)}, r"spacing: expected three positive numbers, got \(1, 0, 1\)"),
-        ({"chunks": (4, 4)}, r"chunks: expected three whole numbers \[D, H, W\], got \(4, 4\)"),
-        ({"chunks": (4, 4, 4), "shards": (8, 8, 6)}, r"shards: \(8, 8, 6\) are no multiples of the chunks \(4, 4, 4\)"),
-        ({"shards": (64, 64, 64), "version": "0.4"}, "shards need OME-Zarr 0.5"),
-        ({"levels": 9}, r"at most 4 levels, got 9"),
-        ({"attributes": {"ome": {}}}, r"attributes: \['ome'\] are written by create_ome_zarr itself"),
-        ({"shape": (8, 8, 8)}, r"shape: expected C, D, H, W of at least 1 each, got \(8, 8, 8\)"),
-    ],
-)
-def test_faults_of_create_leave_nothing_behind(tmp_path, options, message):
-    arguments = {"shape": (1, 8, 8, 8), "dtype": "uint8", "spacing": (1, 1, 1)} | options
-    with pytest.raises(ValueError, match=message):
-        create_ome_zarr(tmp_path / "x.zarr", **arguments)
-    assert not (tmp_path / "x.zarr").exists()
-
-
-def test_overwrite(tmp_path):
-    path = tmp_path / "x.zarr"
-    writer = create_ome_zarr(path, (1, 8, 8, 8), "uint8", spacing=(1, 1, 1), levels=2)
-    writer.write((0, 0, 0), np.ones((1, 8, 8, 8), "uint8"))
-    writer.finish()
-    with pytest.raises(FileExistsError, match=r"x.zarr exists; choose another path, or pass overwrite=True"):
-        create_ome_zarr(path, (1, 4, 4, 4), "uint8", spacing=(1, 1, 1))
-    create_ome_zarr(path, (1, 4, 4, 4), "uint8", spacing=(1, 1, 1), version="0.4", overwrite=True)
-    assert whole(open_volume(path)).sum() == 0
-    assert sorted(p.name for p in path.iterdir()) == [".zattrs", ".zgroup", "0"]
-    (tmp_path / "notes").mkdir()
-    (tmp_path / "notes" / "diary.txt").touch()
-    with pytest.raises(FileExistsError, match="is no zarr, so overwrite=True does not replace it"):
-        create_ome_zarr(tmp_path / "notes", (1, 4, 4, 4), "uint8", spacing=(1, 1, 1), overwrite=True)
-    assert (tmp_path / "notes" / "diary.txt").exists()
-
-
 def test_url(caplog):
     path = "memory://writer/x.zarr"
     data = np.random.default_rng(0).integers(0, 99, (2, 8, 8, 8)).astype("uint8")
@@ -237,3 +121,34 @@ def test_url(caplog):
     with caplog.at_level(logging.WARNING):
         np.testing.assert_array_equal(whole(open_volume(path)), data + 1)
     assert open_volume(f"{path}::1").spatial_shape == (4, 4, 4)
+
+
+def test_shards_that_the_volume_cuts(tmp_path):
+    """A block is a whole shard, also where the volume, or a chunk within it, ends before the shard does."""
+    data = np.random.default_rng(0).integers(1, 255, (2, 11, 16, 13)).astype("u1")
+    writer = create_ome_zarr(
+        tmp_path / "x.zarr", data.shape, "u1", spacing=(1, 1, 1), chunks=(4, 4, 4), shards=(8, 8, 8)
+    )
+    assert writer.block_shape == (8, 8, 8)
+    write_all(writer, data)
+    array = zarr.open_array(tmp_path / "x.zarr" / "0")
+    assert (array.shards, array.chunks) == ((2, 8, 8, 8), (1, 4, 4, 4))
+    np.testing.assert_array_equal(array[...], data)
+    volume = open_volume(tmp_path / "x.zarr")
+    assert ((8, 8, 8), (3, 8, 5)) in volume.stored_chunks()
+    assert ((8, 12, 12), (3, 4, 1)) in volume.stored_chunks(inside_shards=True)
+    writer.write((8, 8, 8), np.zeros((2, 3, 8, 5), "u1"))
+    assert ((8, 8, 8), (3, 8, 5)) not in volume.stored_chunks()
+    with pytest.raises(ValueError, match="the box 0:4 along z does not fit the blocks of 8 voxels"):
+        writer.write((0, 0, 0), np.zeros((2, 4, 8, 8), "u1"))
+
+
+def test_threads_write_different_blocks(tmp_path):
+    writer = create_ome_zarr(tmp_path / "x.zarr", (2, 33, 18, 35), "u1", spacing=(1, 1, 1), chunks=(4, 4, 8))
+    data = np.random.default_rng(0).integers(0, 255, (2, 33, 18, 35)).astype("u1")
+    boxes = [
+        tuple(slice(low, low + n) for low, n in zip(*box, strict=True)) for box in lattice(data.shape[1:], (4, 4, 8))
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda box: writer.write([s.start for s in box], data[(slice(None), *box)]), boxes))
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "x.zarr" / "0")[...], data)

@@ -2,16 +2,19 @@
 
 from .blocks import bundle, lattice, touched_blocks
 from .chunk_cache import set_chunk_cache
+from .creation import create_ome_zarr
 from .encoding import NORMAL_INT8, NORMAL_UINT16, Encoding, decode, encode
 from .errors import CannotListError, CorruptChunkError, RemoteError
 from .grid import Grid, unit_symbol
 from .monai_reader import ZarrReader
+from .nifti_writer import write_nifti
 from .paths import is_url
 from .placement import open_resampled, open_stack, resampling_mode
 from .resample import ResampledVolume
 from .statistics import value_statistics, volume_statistics
+from .tolerant import read_tolerant, tolerant_volume
 from .volume import Volume, open_volume
-from .writer import OmeZarrWriter, create_ome_zarr
+from .writer import OmeZarrWriter
 
 __all__ = [
     "NORMAL_INT8",
@@ -34,10 +37,13 @@ __all__ = [
     "open_resampled",
     "open_stack",
     "open_volume",
+    "read_tolerant",
     "resampling_mode",
     "set_chunk_cache",
+    "tolerant_volume",
     "touched_blocks",
     "unit_symbol",
     "value_statistics",
     "volume_statistics",
+    "write_nifti",
 ]

@@ -17,6 +17,9 @@ from .stores import open_store
 
 Triplet = tuple[int, int, int]
 
+METADATA_NAMES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
+"""Last part of the keys under which zarr keeps metadata."""
+
 DEFAULT_CHUNK = 64
 """Voxels along each axis of a chunk where nobody says otherwise."""
 
@@ -52,7 +55,36 @@ class ArrayLayout:
     def zarr_format(self) -> Any:
         return 3 if self.version == "0.5" else 2
 
-    def create_level(self, path: str, level: int, shape: Sequence[int]) -> zarr.Array:
+    def array_shape(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Shape of an array that holds C, D, H, W."""
+        return tuple(shape) if self.channel_axis else tuple(shape[1:])
+
+    def array_chunks(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Chunks of an array that holds C, D, H, W."""
+        cut = self.chunks if self.shards else tuple(min(c, n) for c, n in zip(self.chunks, shape[1:], strict=True))
+        return (1, *cut) if self.channel_axis else cut
+
+    def array_shards(self, shape: Sequence[int]) -> tuple[int, ...] | None:
+        """Shards of an array that holds C, D, H, W."""
+        return (shape[0], *self.shards) if self.shards and self.channel_axis else self.shards
+
+    def differences(self, array: zarr.Array, shape: Sequence[int]) -> list[str]:
+        """In which respects an array is not laid out like one of these that holds C, D, H, W; in words."""
+        wanted = {
+            "shape": self.array_shape(shape),
+            "type": self.dtype,
+            "chunks": self.array_chunks(shape),
+            "shards": self.array_shards(shape),
+            "zarr format": self.zarr_format,
+        }
+        found = (array.shape, array.dtype, array.chunks, array.shards, array.metadata.zarr_format)
+        return [
+            f"{name} {there}, not {here}"
+            for (name, here), there in zip(wanted.items(), found, strict=True)
+            if there != here
+        ]
+
+    def create_level(self, path: str, level: int, shape: Sequence[int]) -> None:
         """Create the array of one level, in place of one that is there.
 
         Args:
@@ -60,18 +92,16 @@ class ArrayLayout:
             level: its number, which is its name.
             shape: C, D, H, W.
         """
-        cut = self.chunks if self.shards else tuple(min(c, n) for c, n in zip(self.chunks, shape[1:], strict=True))
-        lead = self.channel_axis
         options: dict[str, Any] = {"chunk_key_encoding": {"name": "v2", "separator": "/"}}
         if self.version == "0.5":
-            options = {"dimension_names": tuple("czyx" if lead else "zyx")}
+            options = {"dimension_names": tuple("czyx" if self.channel_axis else "zyx")}
         if self.shards:
-            options["shards"] = ((shape[0], *self.shards)) if lead else self.shards
-        return zarr.create_array(
+            options["shards"] = self.array_shards(shape)
+        zarr.create_array(
             open_store(path, read_only=False),
             name=str(level),
-            shape=tuple(shape) if lead else tuple(shape[1:]),
-            chunks=(1, *cut) if lead else cut,
+            shape=self.array_shape(shape),
+            chunks=self.array_chunks(shape),
             dtype=self.dtype,
             compressors=self.compressor,
             fill_value=self.fill_value,

@@ -58,6 +58,7 @@ class NiftiSource(FileSource):
             raise
         except Exception as error:
             raise corrupt_chunk(self.path, "whole file", [0] * len(self.shape), self.shape, error) from error
+        self.decoded.add(block.nbytes)
         # Trailing axes of length 1 that `shape` leaves out are dropped here, too.
         return block.reshape(block.shape[: len(self.shape)]).astype(self.dtype, copy=False)
 

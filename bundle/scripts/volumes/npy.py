@@ -25,7 +25,9 @@ class NpySource(FileSource):
             raise ValueError(f"{self.path}: not a readable .npy array of numbers: {error}") from error
 
     def read(self, selection: tuple[slice, ...]) -> np.ndarray:
-        return np.array(self.handle[selection], dtype=self.dtype)
+        block = np.array(self.handle[selection], dtype=self.dtype)
+        self.decoded.add(block.nbytes)
+        return block
 
 
 def open_npy(path: str) -> OpenedArray:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import partial, reduce
 
 import numpy as np
 
-from .encoding import Encoding, decode, encode
+from .encoding import Encoding, encode
 from .grid import Grid
 
 Triplet = tuple[int, int, int]
@@ -16,6 +19,27 @@ METHODS = ("mean", "mode", "normal", "nearest")
 
 _SMALL_ENOUGH = 64
 """Where nobody says how many levels: halve until the longest axis has at most this many voxels."""
+
+_SHORTEST = 1e-3
+"""Unit vectors that cancel out to less than this length have no direction."""
+
+_SUM_TYPES = {"b1": "u2", "u1": "u2", "i1": "i2", "u2": "u4", "i2": "i4", "u4": "u8", "i4": "i8"}
+"""Type that holds the sum of the voxels of a cell, where float64 is not it."""
+
+
+@dataclass(frozen=True)
+class PyramidLevel:
+    """One level of a pyramid.
+
+    Args:
+        shape: D, H, W.
+        grid: its geometry.
+        factors: along z, y, x from the next finer level.
+    """
+
+    shape: Triplet
+    grid: Grid
+    factors: Triplet = (1, 1, 1)
 
 
 def halving(shape: Sequence[int], spacing: Sequence[float]) -> Triplet:
@@ -63,6 +87,23 @@ def count_levels(shape: Sequence[int], spacing: Sequence[float], levels: int | N
     return count
 
 
+def plan_levels(shape: Triplet, grid: Grid, count: int, *, method: str) -> tuple[PyramidLevel, ...]:
+    """All levels of a pyramid, fine to coarse.
+
+    Args:
+        shape: D, H, W of the finest.
+        grid: its geometry.
+        count: number of levels.
+        method: of downsampling.
+    """
+    levels = [PyramidLevel(shape, grid)]
+    while len(levels) < count:
+        finer = levels[-1]
+        factors = halving(finer.shape, finer.grid.spacing)
+        levels.append(PyramidLevel(*coarser(finer.shape, finer.grid, factors, method=method), factors))
+    return tuple(levels)
+
+
 def downsampler(method: str, encoding: Encoding | None) -> Downsampler:
     """The function `(array C D H W, factors) -> array C d h w` of the same type for a method.
 
@@ -76,32 +117,57 @@ def downsampler(method: str, encoding: Encoding | None) -> Downsampler:
 
 
 def _mean(array: np.ndarray, factors: Sequence[int]) -> np.ndarray:
-    """Mean over the voxels that are not NaN; integers are rounded."""
-    cells = _cells(array, factors)
+    """Mean over the voxels that are not NaN; integers are rounded, halves to even."""
     if array.dtype.kind != "f":
-        return np.rint(cells.mean(axis=-1, dtype=np.float64)).astype(array.dtype)
-    known = ~np.isnan(cells)
-    total = np.where(known, cells, 0).sum(axis=-1, dtype=np.float64)
-    count = known.sum(axis=-1)
+        return np.rint(_sums(array, factors) / math.prod(factors)).astype(array.dtype)
+    total = _sums(array, factors)
+    if not np.isnan(total).any():
+        return (total / math.prod(factors)).astype(array.dtype)
+    known = ~np.isnan(array)
+    total, count = _sums(np.where(known, array, 0), factors), _sums(known, factors)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(array.dtype)
 
 
 def _mode(array: np.ndarray, factors: Sequence[int]) -> np.ndarray:
     """Most frequent value; of values equally frequent the largest, so that an object is kept against background 0."""
-    cells = np.sort(_cells(array, factors), axis=-1)[..., ::-1]
-    counts = np.zeros(cells.shape, dtype=np.uint8)
-    for n in range(cells.shape[-1]):
-        counts += cells == cells[..., n : n + 1]
-    best = counts.argmax(axis=-1)[..., None]  # the first of equal counts, hence the largest value
-    return np.take_along_axis(cells, best, axis=-1)[..., 0]
+    z, y, x = factors
+    array = _padded(array, factors)
+    voxels = [np.ascontiguousarray(array[:, i::z, j::y, k::x]) for i, j, k in np.ndindex(z, y, x)]
+    is_mixed = np.zeros(voxels[0].shape, dtype=bool)
+    for other in voxels[1:]:
+        is_mixed |= other != voxels[0]
+    result, mixed = voxels[0].copy(), np.flatnonzero(is_mixed)
+    if mixed.size:  # few, unless the labels are tiny
+        result.reshape(-1)[mixed] = _most_frequent([voxel.reshape(-1)[mixed] for voxel in voxels])
+    return result
+
+
+def _most_frequent(candidates: Sequence[np.ndarray]) -> np.ndarray:
+    """The value that most of several arrays hold, place by place; the largest of those that equally many hold."""
+    counts = [(values == values).astype(np.uint8) for values in candidates]  # NaN counts for nothing
+    for (one, its), (another, others) in itertools.combinations(zip(candidates, counts, strict=True), 2):
+        same = one == another
+        its += same
+        others += same
+    best, most = candidates[0], counts[0]
+    for values, count in zip(candidates[1:], counts[1:], strict=True):
+        better = (count > most) | ((count == most) & (values > best))
+        best, most = np.where(better, values, best), np.maximum(count, most)
+    return best
 
 
 def _normal(array: np.ndarray, factors: Sequence[int], *, encoding: Encoding | None) -> np.ndarray:
     """Sum of the unit vectors that are there, at length 1; where none is, or they cancel out: missing."""
-    vectors = np.nan_to_num(decode(array, encoding))
-    total = _cells(vectors, factors).sum(axis=-1)
+    rule = encoding or Encoding()
+    stored = np.nan_to_num(array) if array.dtype.kind == "f" else array
+    total = (_sums(stored, factors) * rule.scale).astype(np.float32)
+    if rule.offset:  # of every vector that is there
+        is_there = np.ones_like(stored[:1], dtype=bool)
+        if rule.zero_is_missing:
+            is_there[0] = stored.any(axis=0)
+        total += (_sums(is_there, factors) * rule.offset).astype(np.float32)
     length = np.linalg.norm(total, axis=0)
-    units = np.where(length > 1e-3, total / np.maximum(length, 1e-3), 0.0)
+    units = np.where(length > _SHORTEST, total / np.maximum(length, _SHORTEST), np.float32(0))
     return encode(units, encoding, array.dtype)
 
 
@@ -110,14 +176,17 @@ def _nearest(array: np.ndarray, factors: Sequence[int]) -> np.ndarray:
     return array[:, ::z, ::y, ::x]
 
 
-def _cells(array: np.ndarray, factors: Sequence[int]) -> np.ndarray:
-    """C D H W -> C d h w n: the n fine voxels of every coarse one.
+def _sums(array: np.ndarray, factors: Sequence[int]) -> np.ndarray:
+    """Sum over the fine voxels of every coarse one, C D H W -> C d h w, of a type that holds it."""
+    array = _padded(array, factors)
+    wide = np.dtype(_SUM_TYPES.get(array.dtype.str[1:], "f8"))
+    for axis, factor in enumerate(factors, start=1):  # z first: whole rows are added, and each axis leaves less to add
+        parts = [array[(slice(None),) * axis + (slice(n, None, factor),)] for n in range(factor)]
+        array = reduce(partial(np.add, dtype=wide), parts)
+    return array.astype(wide, copy=False)
 
-    A last voxel without partner counts twice, which leaves mean and mode what they are of the voxels that exist.
-    """
+
+def _padded(array: np.ndarray, factors: Sequence[int]) -> np.ndarray:
+    """Repeat a last voxel without partner, which leaves mean and mode what they are of the voxels that exist."""
     pads = [(0, -size % f) for size, f in zip(array.shape[1:], factors, strict=True)]
-    array = np.pad(array, [(0, 0), *pads], mode="edge") if any(p for _, p in pads) else array
-    c, (z, y, x) = array.shape[0], factors
-    d, h, w = (size // f for size, f in zip(array.shape[1:], factors, strict=True))
-    cells = array.reshape(c, d, z, h, y, w, x).transpose(0, 1, 3, 5, 2, 4, 6)  # C d z h y w x -> C d h w z y x
-    return cells.reshape(c, d, h, w, z * y * x)
+    return np.pad(array, [(0, 0), *pads], mode="edge") if any(p for _, p in pads) else array

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from .encoding import ATTRIBUTE
 from .grid import Grid
 from .interpolation import AxisMap, gather, interpolate
+from .source import ArraySource
 from .volume import Triplet, Volume
 
 MODES = ("linear", "nearest", "normal")
@@ -82,12 +84,23 @@ class ResampledVolume(Volume):
     def stored_dtype(self) -> np.dtype:
         return self.base.stored_dtype
 
+    @property
+    def decoded_bytes(self) -> int:
+        """As of the base."""
+        return self.base.decoded_bytes
+
     def __repr__(self) -> str:
         return f"Resampled{super().__repr__()[:-1]}, {self.mode}, from {self.base!r})"
 
     def with_mode(self, mode: str) -> ResampledVolume:
         """The same voxels, interpolated in another way."""
         return ResampledVolume(self.base, self._grid, self.spatial_shape, mode, is_placed=self._is_placed)
+
+    def with_source(self, wrap: Callable[[ArraySource], ArraySource]) -> ResampledVolume:
+        """The same voxels, interpolated from what `wrap` makes of the stored array."""
+        twin = copy.copy(self)
+        twin.base = self.base.with_source(wrap)
+        return twin
 
     def stored_chunks(self, inside_shards: bool = False) -> list[tuple[Triplet, Triplet]]:
         """Start (z, y, x) and size of the boxes that the stored chunks of `base` determine, in array order.

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from .byte_count import ByteCount
 from .grid import Grid
 
 Box = tuple[tuple[int, ...], tuple[int, ...]]
@@ -24,6 +25,9 @@ class ArraySource(ABC):
     anew in every other process: it is neither pickled nor carried through a fork. A faster reader of the same store is
     another subclass.
 
+    Attributes:
+        decoded: bytes of voxels that `read` has had decoded in this process, whatever it then gave back.
+
     Args:
         path: the array, as its opener takes it.
     """
@@ -35,6 +39,7 @@ class ArraySource(ABC):
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.decoded = ByteCount()
         self._handle: Any = None
         self._handle_owner = -1
 

@@ -43,8 +43,7 @@ class TensorStoreSource(ZarrSource):
 
     def open_handle(self) -> tensorstore.TensorStore | zarr.Array:
         array = self.open_array()
-        if not _may_use_tensorstore():
-            _inherited.append(self._handle)
+        if not may_use_tensorstore(self._handle):
             return array
         try:
             return self._open_tensorstore(array)
@@ -66,11 +65,7 @@ class TensorStoreSource(ZarrSource):
         return handle[selection].read().result()
 
     def _open_tensorstore(self, array: zarr.Array) -> tensorstore.TensorStore:
-        spec = {
-            "driver": _DRIVERS[array.metadata.zarr_format],
-            "kvstore": {"driver": "file", "path": f"{Path(self.path).absolute().as_posix()}/"},
-        }
-        store = tensorstore.open(spec, open=True, read=True).result()
+        store = tensorstore.open(local_spec(self.path, array), open=True, read=True).result()
         found = tuple(store.shape), store.dtype.numpy_dtype
         if found != (self.shape, self.dtype):
             raise ValueError(f"it sees shape and type {found}; expected {(self.shape, self.dtype)}")
@@ -87,8 +82,20 @@ def fastest_source(path: str, array: zarr.Array) -> ZarrSource:
     return ZarrSource(path, array) if is_url(path) else TensorStoreSource(path, array)
 
 
-def _may_use_tensorstore() -> bool:
-    """Whether this process is the one that started tensorstore, or may be."""
+def local_spec(path: str, array: zarr.Array) -> dict[str, Any]:
+    """How tensorstore is told to open a zarr array in a local folder."""
+    return {
+        "driver": _DRIVERS[array.metadata.zarr_format],
+        "kvstore": {"driver": "file", "path": f"{Path(path).absolute().as_posix()}/"},
+    }
+
+
+def may_use_tensorstore(inherited: Any = None) -> bool:
+    """Whether this process is the one that started tensorstore, or may be.
+
+    Args:
+        inherited: what a forked child has from its parent's tensorstore; it is kept, since freeing it ends the child.
+    """
     global _owner
     if _owner is None:
         _owner = os.getpid()
@@ -99,4 +106,5 @@ def _may_use_tensorstore() -> bool:
             "this process was forked from one that had read volumes already: zarr-python reads here, which is slower; "
             "start workers by multiprocessing_context='forkserver' or 'spawn' instead"
         )
+    _inherited.append(inherited)
     return False

@@ -58,7 +58,9 @@ class TiffSource(FileSource):
             raise OSError(f"{self.path}: reading failed: {type(error).__name__}: {error}") from error
 
     def _read(self, selection: tuple[slice, ...]) -> np.ndarray:
-        return cast(np.ndarray, self.handle[selection]).astype(self.dtype, copy=False)
+        block = cast(np.ndarray, self.handle[selection]).astype(self.dtype, copy=False)
+        self.decoded.add(block.nbytes)
+        return block
 
 
 def open_tiff(path: str) -> OpenedArray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from .encoding import Encoding, decode
 from .formats import opener_of
 from .grid import Grid, Triple, as_triple
 from .paths import is_url, require_exists, short_name, split_level
-from .source import OpenedArray
+from .source import ArraySource, OpenedArray
 from .zarr_open import open_zarr
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,15 @@ class Volume:
         """4 x 4 float64 from array index (z, y, x) to position in `unit`."""
         return self._grid.affine
 
+    @property
+    def decoded_bytes(self) -> int:
+        """Bytes of voxels that reading has had decoded since the volume was opened in this process.
+
+        Of zarr these are the chunks, whole but for what lies beyond the volume, that were not found in the chunk
+        cache; chunks that the store leaves out count as well. Of files it is what was read.
+        """
+        return self._source.decoded.total
+
     def __repr__(self) -> str:
         spacing = " x ".join(f"{s:g}" for s in self.spacing)
         return f"Volume({self.path!r}, C D H W = {self.shape}, {self.dtype}, spacing {spacing} {self.unit or ''})"
@@ -142,6 +152,12 @@ class Volume:
     def decode(self, array: np.ndarray) -> np.ndarray:
         """Values of an array C D H W as `read` returns it, float32: the stored encoding applied, or a mere cast."""
         return decode(array, self.encoding)
+
+    def with_source(self, wrap: Callable[[ArraySource], ArraySource]) -> Volume:
+        """The same volume, whose voxels come from what `wrap` makes of the stored array."""
+        twin = copy.copy(self)
+        twin._source = wrap(self._source)
+        return twin
 
     def stored_chunks(self, inside_shards: bool = False) -> list[tuple[Triplet, Triplet]]:
         """Start (z, y, x) and size of every box of which the store holds data, in array order.

@@ -1,33 +1,39 @@
-"""Write multiscale OME-Zarr images, box by box."""
+"""Fill multiscale OME-Zarr images, box by box."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import zarr
 
-from ..geometry import did_you_mean
-from .blocks import touched_blocks
+from .blocks import lattice, touched_blocks
 from .encoding import Encoding
-from .grid import Grid, as_triple, unit_symbol
-from .layout import ArrayLayout, Triplet, checked_chunks, checked_version, require_free
+from .errors import CannotListError
+from .grid import Grid
+from .layout import METADATA_NAMES, ArrayLayout, Triplet
 from .ngff import group_metadata
-from .paths import join, short_name
-from .pyramid import METHODS, coarser, count_levels, downsampler, halving
-from .stores import open_store
+from .paths import join
+from .pyramid import downsampler, plan_levels
+from .stores import list_keys, open_store
 from .volume import open_volume
+from .writable_array import WritableArray
+
+_WAITING = 64
+"""Blocks per thread that are handed out at once."""
 
 
 class OmeZarrWriter:
     """An OME-Zarr image that is being filled; made by `create_ome_zarr`.
 
     From the start the image is valid, with its finest level alone; `finish` adds the coarser ones. It can be sent to
-    other processes, which may write different blocks at the same time.
+    other processes; processes and threads may write different blocks at the same time. To spread the coarser levels,
+    too: one after the other, `start_level` once, `write_level_block` for all `level_blocks` in any order and anywhere,
+    and after the last level `list_levels`.
 
     Attributes:
         path: folder or URL of the image's group.
@@ -54,16 +60,12 @@ class OmeZarrWriter:
         self.path, self.name, self.shape, self.grid, self.levels = path, name, shape, grid, levels
         self.dtype, self.block_shape = layout.dtype, layout.block_shape
         self._layout, self._downsample, self._attributes = layout, downsample, dict(attributes)
-        self._array: zarr.Array | None = None
-        self._array_owner = -1
-
-    def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_array": None}
+        self._pyramid = plan_levels(shape[1:], grid, levels, method=downsample)
+        self._arrays = [WritableArray(join(path, str(level))) for level in range(levels)]
 
     def create(self) -> None:
         """Write the metadata, in place of a zarr that is there."""
-        attributes = self._attributes | self._metadata([self.grid])
-        store = open_store(self.path, read_only=False)
+        store, attributes = open_store(self.path, read_only=False), self._first_attributes
         zarr.create_group(store, zarr_format=self._layout.zarr_format, overwrite=True, attributes=attributes)
         self._layout.create_level(self.path, 0, self.shape)
 
@@ -71,19 +73,31 @@ class OmeZarrWriter:
         """Whether `create` has been done for this image, here or in an earlier run.
 
         Raises:
-            FileExistsError: where the path holds an image of another shape or type.
+            FileExistsError: where the path holds an image of another shape, type or layout.
         """
         try:
-            array = self._open()
+            array = zarr.open_array(open_store(join(self.path, "0")), mode="r")
         except FileNotFoundError:
             return False
-        wanted = self.shape if self._layout.channel_axis else self.shape[1:]
-        if array.shape != wanted or array.dtype != self.dtype:
+        if differences := self._layout.differences(array, self.shape):
             raise FileExistsError(
-                f"{self.path} holds an image of {array.shape} and {array.dtype}, not of {wanted} and {self.dtype}; "
-                "choose another path, or overwrite it"
+                f"{self.path} holds an image of {'; '.join(differences)}; choose another path, or overwrite it"
             )
         return True
+
+    def was_begun(self) -> bool:
+        """Whether there is nothing but what a `create` of this image leaves that was killed before its end."""
+        try:
+            names = {key.removeprefix("0/") for key, _ in list_keys(self.path)}
+        except (FileNotFoundError, NotADirectoryError, CannotListError):
+            return False
+        if any(name not in METADATA_NAMES and not name.endswith(".partial") for name in names):
+            return False
+        try:
+            found = dict(zarr.open_group(open_store(self.path), mode="r").attrs)
+        except FileNotFoundError:
+            return True
+        return found in ({}, json.loads(json.dumps(self._first_attributes)))
 
     def write(self, start: Sequence[int], array: np.ndarray, *, aligned: bool = True) -> None:
         """Write a box of the finest level. Chunks that hold only the fill value are not stored.
@@ -96,6 +110,7 @@ class OmeZarrWriter:
 
         Raises:
             ValueError: for a box beyond the volume, off the lattice, or an array of another type or channel count.
+            OSError: where the system refuses, such as for a disk that is full.
         """
         box = self._checked_box(start, array)
         for axis, part, block, extent in zip("zyx", box, self.block_shape, self.shape[1:], strict=True):
@@ -105,45 +120,96 @@ class OmeZarrWriter:
                     f"voxels; expected multiples of {block}, or the end at {extent}. Where there is one writer only, "
                     "aligned=False writes any box"
                 )
-        _assign(self._open(), box, array)
+        self._arrays[0].write(box, array)
 
-    def finish(self) -> str:
+    def finish(self, workers: int = 1) -> str:
         """Build the coarser levels, each from the one below, block by block, and list them in the metadata.
 
-        Only blocks below which something is stored are computed.
+        Only blocks below which something is stored are computed. The result does not depend on the number of threads,
+        nor on an earlier `finish` that was killed.
+
+        Args:
+            workers: threads. Each holds a block of one level, and what makes one chunk of it.
+
+        Returns:
+            the path.
+
+        Raises:
+            ValueError: for less than one thread.
+        """
+        if workers < 1:
+            raise ValueError(f"workers: expected at least 1 thread, got {workers}")
+        for level in self.pyramid_levels():
+            self.start_level(level)
+            _in_threads(partial(self.write_level_block, level), self.level_blocks(level), workers)
+        return self.list_levels()
+
+    def pyramid_levels(self) -> range:
+        """Numbers of the coarser levels, in the order in which they are built."""
+        return range(1, self.levels)
+
+    def start_level(self, level: int) -> None:
+        """Create the array of a coarser level, in place of one that is there."""
+        self._layout.create_level(self.path, level, (self.shape[0], *self._pyramid[level].shape))
+
+    def level_blocks(self, level: int) -> list[Triplet]:
+        """Lattice index z, y, x of the blocks of a coarser level below which something is stored, in array order.
+
+        The next finer level must be complete.
+        """
+        finer = open_volume(join(self.path, str(level - 1)))
+        fine_block = [b * f for b, f in zip(self.block_shape, self._pyramid[level].factors, strict=True)]
+        return sorted(touched_blocks(finer.stored_chunks(), fine_block))
+
+    def write_level_block(self, level: int, index: Sequence[int]) -> None:
+        """Compute a block of a coarser level from the next finer one, and write it.
+
+        It is made chunk by chunk, so that a large shard does not need eight times its memory.
+
+        Args:
+            level: its number; it was started.
+            index: of the block, see `level_blocks`.
+        """
+        plan, finer = self._pyramid[level], self._pyramid[level - 1]
+        reduce = downsampler(self._downsample, Encoding.from_attributes(self._attributes))
+        start = [i * b for i, b in zip(index, self.block_shape, strict=True)]
+        size = [min(b, n - at) for b, n, at in zip(self.block_shape, plan.shape, start, strict=True)]
+        count = self.shape[0]
+        block = np.empty((count, *size), self.dtype)
+        # components of vectors belong together; other channels do not, and one at a time takes less memory
+        channels = [slice(0, count)] if self._downsample == "normal" else [slice(c, c + 1) for c in range(count)]
+        for low, extent in lattice(size, self._layout.chunks):
+            target = tuple(slice(at, at + n) for at, n in zip(low, extent, strict=True))
+            z, y, x = (
+                slice((at + first) * f, min((at + first + n) * f, end))
+                for at, first, n, f, end in zip(start, low, extent, plan.factors, finer.shape, strict=True)
+            )
+            for run in channels:
+                block[(run, *target)] = reduce(self._arrays[level - 1].read((z, y, x), run), plan.factors)
+        self._arrays[level].write(_box(start, block), block)
+
+    def list_levels(self) -> str:
+        """Name all levels in the metadata; they must be complete.
 
         Returns:
             the path.
         """
-        shape, grid, grids = self.shape[1:], self.grid, [self.grid]
-        for level in range(1, self.levels):
-            factors = halving(shape, grid.spacing)
-            shape, grid = coarser(shape, grid, factors, method=self._downsample)
-            self._build_level(level, shape, factors)
-            grids.append(grid)
         group = zarr.open_group(open_store(self.path, read_only=False), mode="r+")
-        group.attrs.update(self._metadata(grids))
+        group.attrs.update(self._metadata(self.levels))
         return self.path
 
-    def _build_level(self, level: int, shape: Triplet, factors: Triplet) -> None:
-        finer = open_volume(join(self.path, str(level - 1)))
-        target = self._layout.create_level(self.path, level, (self.shape[0], *shape))
-        reduce = downsampler(self._downsample, Encoding.from_attributes(self._attributes))
-        fine_block = tuple(b * f for b, f in zip(self.block_shape, factors, strict=True))
-        for index in sorted(touched_blocks(finer.stored_chunks(), fine_block)):
-            fine_start = [i * b for i, b in zip(index, fine_block, strict=True)]
-            fine_size = [min(b, n - at) for b, n, at in zip(fine_block, finer.spatial_shape, fine_start, strict=True)]
-            coarse = reduce(finer.read(fine_start, fine_size), factors)
-            start = [i * b for i, b in zip(index, self.block_shape, strict=True)]
-            _assign(target, _box(start, coarse), coarse)
+    @property
+    def _first_attributes(self) -> dict[str, Any]:
+        return self._attributes | self._metadata(1)
 
-    def _metadata(self, grids: Sequence[Grid]) -> dict[str, Any]:
+    def _metadata(self, levels: int) -> dict[str, Any]:
+        """Attributes of the group that name its first levels."""
         return group_metadata(
             self._layout.version,
             name=self.name,
             channel_axis=self._layout.channel_axis,
-            paths=[str(level) for level in range(len(grids))],
-            grids=grids,
+            paths=[str(level) for level in range(levels)],
+            grids=[level.grid for level in self._pyramid[:levels]],
             method=self._downsample,
         )
 
@@ -163,109 +229,15 @@ class OmeZarrWriter:
             )
         return box
 
-    def _open(self) -> zarr.Array:
-        """The finest level, opened once per process."""
-        if self._array is None or self._array_owner != os.getpid():
-            array = zarr.open_array(open_store(join(self.path, "0"), read_only=False), mode="r+")
-            self._array, self._array_owner = array.with_config({"write_empty_chunks": False}), os.getpid()
-        return self._array
-
-
-def create_ome_zarr(
-    path: str | Path,
-    shape: Sequence[int],
-    dtype: npt.DTypeLike,
-    *,
-    spacing: Sequence[float],
-    translation: Sequence[float] = (0.0, 0.0, 0.0),
-    unit: str | None = None,
-    chunks: Sequence[int] | None = None,
-    shards: Sequence[int] | None = None,
-    levels: int | None = 1,
-    downsample: str = "mean",
-    version: str = "0.5",
-    compressor: Any = "auto",
-    fill_value: float = 0,
-    channel_axis: bool = False,
-    attributes: Mapping[str, Any] | None = None,
-    name: str | None = None,
-    overwrite: bool = False,
-    keep: bool = False,
-) -> OmeZarrWriter:
-    """Create an OME-Zarr image without voxels yet. Its arrays are z y x, or c z y x for more than one channel.
-
-    Args:
-        path: folder or URL of the image's group.
-        shape: C, D, H, W.
-        dtype: bool, integer or float type.
-        spacing: voxel size along z, y, x.
-        translation: position of the centre of voxel 0 along z, y, x.
-        unit: `nm`, `um`, `mm` or a unit of length that OME-Zarr knows.
-        chunks: D, H, W of a chunk, default 64 each; a chunk holds one channel.
-        shards: D, H, W of a shard, multiples of `chunks` (version 0.5 only); a shard holds all channels.
-        levels: number of pyramid levels, the finest included; `None` halves until the longest axis has at most 64
-            voxels. Axes of much coarser spacing wait for the finer ones (see `pyramid.halving`).
-        downsample: `mean` for images and probabilities, `mode` for labels, `normal` for unit vectors (stored as
-            the attributes' encoding says), `nearest`.
-        version: `0.5` (zarr v3) or `0.4` (zarr v2).
-        compressor: as `zarr.create_array` takes its `compressors`; `None` stores raw.
-        fill_value: value of voxels that nobody writes.
-        channel_axis: keep the channel axis of a single channel.
-        attributes: further attributes of the group, such as `NORMAL_INT8.as_attributes()`.
-        name: of the image; default from the path.
-        overwrite: replace what is at the path, if that is a zarr.
-        keep: go on with the image that an equal call made before, if there is one; its voxels stay.
-
-    Raises:
-        FileExistsError: where the path is taken.
-        ValueError: for values that do not fit together.
-    """
-    size, kind, version = _checked_shape(shape), np.dtype(dtype), checked_version(version)
-    if kind.kind not in "biuf":
-        raise ValueError(f"dtype: expected bool, integer or float, got {kind}")
-    if downsample not in METHODS:
-        raise ValueError(
-            f"downsample: expected one of {', '.join(METHODS)}, got {downsample!r}{did_you_mean(downsample, METHODS)}"
-        )
-    if downsample == "normal" and size[0] not in (2, 3):
-        raise ValueError(f"downsample = 'normal' is for vectors of 2 or 3 channels; the shape {size} has {size[0]}")
-    reserved = sorted({"ome", "multiscales"} & set(attributes or {}))
-    if reserved:
-        raise ValueError(f"attributes: {reserved} are written by create_ome_zarr itself; leave them out")
-    grid = Grid(as_triple(spacing, "spacing", positive=True), as_triple(translation, "translation"), unit_symbol(unit))
-    chunk, shard = checked_chunks(size[1:], chunks, shards, version)
-    writer = OmeZarrWriter(
-        str(path),
-        size,
-        grid,
-        ArrayLayout(version, kind, channel_axis or size[0] > 1, chunk, shard, compressor, fill_value),
-        name=name or short_name(str(path)),
-        levels=count_levels(size[1:], grid.spacing, levels),
-        downsample=downsample,
-        attributes=attributes or {},
-    )
-    if keep and writer.exists():
-        return writer
-    require_free(str(path), overwrite)
-    writer.create()
-    return writer
-
-
-def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
-    numbers = tuple(int(n) for n in shape)
-    if len(numbers) != 4 or min(numbers) < 1:
-        raise ValueError(f"shape: expected C, D, H, W of at least 1 each, got {tuple(shape)}")
-    return numbers[0], numbers[1], numbers[2], numbers[3]
-
 
 def _box(start: Sequence[int], array: np.ndarray) -> tuple[slice, slice, slice]:
     z, y, x = (slice(int(low), int(low) + n) for low, n in zip(start, array.shape[1:], strict=True))
     return z, y, x
 
 
-def _assign(target: zarr.Array, box: tuple[slice, slice, slice], array: np.ndarray) -> None:
-    """Write C D H W into an array c z y x, or z y x where there is one channel only."""
-    if target.ndim == 4:
-        target[(slice(None), *box)] = array
-    else:
-        target[box] = array[0]  # C D H W -> D H W
+def _in_threads(function: Callable[[Any], None], items: Sequence[Any], workers: int) -> None:
+    """Call a function for every item; few calls wait at a time, however many items there are."""
+    with ThreadPoolExecutor(workers) as pool:
+        for at in range(0, len(items), _WAITING * workers):
+            for _ in pool.map(function, items[at : at + _WAITING * workers]):
+                pass

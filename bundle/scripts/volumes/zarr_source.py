@@ -9,6 +9,7 @@ import math
 import os
 import re
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from zarr.core.sync import sync
 
 from .chunk_cache import Selection, chunk_cache, read_through
 from .errors import CannotListError, RemoteError, corrupt_chunk
+from .paths import is_url
 from .shard_index import ShardIndex
 from .source import ArraySource, Box
 from .stores import ask_keys, list_keys, open_store
@@ -64,19 +66,21 @@ class ZarrSource(ArraySource):
 
     def read(self, selection: Selection) -> np.ndarray:
         try:
-            cache = chunk_cache()
-            if not cache.limit_bytes:
-                return self._read(selection)
-            block = read_through(
-                cache,
-                self._cache_owner,
-                selection,
-                shape=self.shape,
-                chunks=self.chunks,
-                dtype=self.dtype,
-                read_boxes=self.read_boxes,
-            )
-            return self._read(selection) if block is None else block
+            cache, block = chunk_cache(), None
+            if cache.limit_bytes:
+                block = read_through(
+                    cache,
+                    self._cache_owner,
+                    selection,
+                    shape=self.shape,
+                    chunks=self.chunks,
+                    dtype=self.dtype,
+                    read_boxes=self._decode_boxes,
+                )
+            if block is None:
+                block = self._read(selection)
+                self.decoded.add(self._touched_bytes(selection))
+            return block
         except (MemoryError, RemoteError):
             raise
         except Exception as error:
@@ -126,6 +130,19 @@ class ZarrSource(ArraySource):
         for index, status in stored:
             yield f"{index} {status}"
 
+    def _decode_boxes(self, selections: list[Selection]) -> list[np.ndarray]:
+        blocks = self.read_boxes(selections)
+        self.decoded.add(sum(block.nbytes for block in blocks))
+        return blocks
+
+    def _touched_bytes(self, selection: Selection) -> int:
+        """Bytes of the chunks that a box touches, as far as they lie inside of the array."""
+        extents = (
+            min(-(-s.stop // n) * n, size) - s.start // n * n
+            for s, n, size in zip(selection, self.chunks, self.shape, strict=True)
+        )
+        return math.prod(extents) * self.dtype.itemsize
+
     def _read(self, selection: Selection) -> np.ndarray:
         block = cast(np.ndarray, self.handle[selection])
         return block.astype(self.dtype, copy=False)
@@ -169,8 +186,26 @@ class ZarrSource(ArraySource):
             stop = [min(low + n, size) for low, n, size in zip(start, self.chunks, self.shape, strict=True)]
             try:
                 self._read(tuple(map(slice, start, stop)))
+            except (MemoryError, RemoteError):
+                raise
             except Exception as error:
-                raise corrupt_chunk(self.path, self._key_of(start), start, stop, error) from error
+                key = self._key_of(start)
+                self._require_access(key)
+                raise corrupt_chunk(self.path, key, start, stop, error) from error
+
+    def _require_access(self, key: str) -> None:
+        """Check that a chunk can be opened, since what a system refuses may be whole.
+
+        Raises:
+            OSError: such as for want of permission, or where too many files are open.
+        """
+        if is_url(self.path):
+            return
+        try:
+            with Path(self.path, key).open("rb"):
+                pass
+        except OSError as error:
+            raise OSError(error.errno, f"{self.path}: chunk '{key}' cannot be opened: {error.strerror}") from error
 
 
 def _key_encoding(array: zarr.Array) -> tuple[str, str]:
