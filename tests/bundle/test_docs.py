@@ -9,8 +9,7 @@ from monai.bundle import ConfigParser
 from tests.bundle.running import BUNDLE
 
 from scripts.__main__ import VERBS
-from scripts.engines import PRECISIONS
-from scripts.geometry import MASK_KEY, Target, parse_targets, stored_keys, target_faults
+from scripts.geometry import MASK_KEY, PRECISIONS, Target, parse_targets, stored_keys, target_faults
 from scripts.losses import BALANCES, LOSS_NAMES, loss_faults
 from scripts.metrics import METRIC_NAMES, metric_faults
 from scripts.patches import OPTION_KEYS
@@ -18,7 +17,7 @@ from scripts.workflows.components import component_faults
 
 NOT_IDS = ("config_file", "nproc_per_node")
 
-CONFIGS = ("train", "evaluate", "inference")
+CONFIGS = ("train", "evaluate", "inference", "inference_distributed")
 PAGE = (BUNDLE / "docs" / "configuration.md").read_text()
 TRAINING = (BUNDLE / "docs" / "training.md").read_text()
 

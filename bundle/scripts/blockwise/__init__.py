@@ -1,6 +1,8 @@
-"""What any computation over a huge volume shares: a journal of finished chunks, headers that say what was run."""
+"""What any computation over a huge volume shares: finished parts, what was run, work ahead and behind."""
 
 from .headers import as_json, header_differences
-from .journal import Journal
+from .ledger import Index, Ledger
+from .prefetch import Behind, ahead
+from .run_folder import RunFolder
 
-__all__ = ["Journal", "as_json", "header_differences"]
+__all__ = ["Behind", "Index", "Ledger", "RunFolder", "ahead", "as_json", "header_differences"]

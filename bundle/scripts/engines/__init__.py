@@ -11,7 +11,6 @@ from .limits import EarlyStop, TimeLimit
 from .loss_terms import LossTerms
 from .metric_handler import MultiTaskScore
 from .nonfinite import NonFiniteLossError
-from .precision import PRECISIONS, check_precision
 from .prepare_batch import PrepareTargets, mark_unknown
 from .prepare_volume import PrepareVolume, collate_volumes
 from .preview import Preview
@@ -24,7 +23,6 @@ from .training_step import TrainingStep, ValidationStep
 from .weight_average import WeightAverage
 
 __all__ = [
-    "PRECISIONS",
     "AugmentOnDevice",
     "BestModel",
     "EarlyStop",
@@ -47,7 +45,6 @@ __all__ = [
     "TrainingStep",
     "ValidationStep",
     "WeightAverage",
-    "check_precision",
     "collate_volumes",
     "find_checkpoint",
     "mark_unknown",

@@ -13,9 +13,10 @@ from monai.engines.utils import IterationEvents
 from monai.utils.enums import CommonKeys as Keys
 from torch.nn.parallel import DistributedDataParallel
 
+from ..geometry import autocast, check_precision
 from .events import TrainingEvents
 from .nonfinite import check_finite
-from .precision import autocast, check_precision, full_precision
+from .precision import full_precision
 
 
 class TrainingStep:

@@ -1,6 +1,7 @@
 """Affines, vectors and points under change of space, and the words that all rooms share about targets."""
 
 from .activation import activate_prediction
+from .precision import PRECISIONS, autocast, check_precision
 from .targets import (
     IMAGE_KEY,
     MASK_KEY,
@@ -20,12 +21,15 @@ from .targets import (
 __all__ = [
     "IMAGE_KEY",
     "MASK_KEY",
+    "PRECISIONS",
     "SEED_KEY",
     "UNKNOWN_LABEL",
     "Activation",
     "Kind",
     "Target",
     "activate_prediction",
+    "autocast",
+    "check_precision",
     "did_you_mean",
     "interpolation_modes",
     "parse_targets",

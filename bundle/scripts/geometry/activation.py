@@ -34,7 +34,9 @@ def activate_prediction(prediction: torch.Tensor, target: Target) -> torch.Tenso
             f"(shape {list(prediction.shape)})"
         )
     if target.kind == Kind.NORMAL:
-        return torch.nn.functional.normalize(prediction, dim=1, eps=_SHORTEST)
+        # many times as fast as a norm along an axis that is not the last
+        length = prediction.float().square().sum(dim=1, keepdim=True).sqrt()
+        return prediction / length.clamp(min=_SHORTEST).to(prediction)
     activation = target.activation
     if target.kind == Kind.LABEL and activation == Activation.NONE:
         activation = Activation.SIGMOID if target.channels == 1 else Activation.SOFTMAX

@@ -14,6 +14,7 @@ from ..volumes import NORMAL_INT8, Encoding, encode
 
 ATTRIBUTE = "polytome"
 CLASS_OUTPUTS = ("argmax", "probabilities")
+FLOAT_DTYPES = ("float16", "float32")
 PROBABILITY_UINT8 = Encoding(scale=1 / 255)
 
 
@@ -41,21 +42,21 @@ class OutputFormat:
         return {ATTRIBUTE: self.attributes | encoding[ATTRIBUTE]}
 
 
-def output_format(target: Target, *, class_output: str = "argmax", float_dtype: str = "float32") -> OutputFormat:
+def output_format(
+    target: Target, *, class_output: str = "argmax", threshold: float | None = None, float_dtype: str = "float32"
+) -> OutputFormat:
     """The format of a target's prediction, by its kind.
 
-    One-channel labels are uint8 probabilities x 255; labels of C classes a uint8 class per voxel, or C probabilities;
-    normals int8 with a scale; scalars and vectors `float_dtype`.
+    One-channel labels are uint8 probabilities x 255, or 0 and 1; labels of C classes a uint8 class per voxel, or C
+    probabilities; normals int8 with a scale; scalars and vectors `float_dtype`.
 
     Args:
         target: its row of the table.
         class_output: `"argmax"` or `"probabilities"`, for labels of several classes.
+        threshold: probability from which on a one-channel label is 1; `None`: probabilities are written.
         float_dtype: `"float32"` or `"float16"`.
     """
-    if class_output not in CLASS_OUTPUTS:
-        raise ValueError(f"class_output must be one of {', '.join(CLASS_OUTPUTS)}; got {class_output!r}")
-    if float_dtype not in ("float16", "float32"):
-        raise ValueError(f"float_dtype must be float16 or float32; got {float_dtype!r}")
+    check_format(class_output, threshold, float_dtype)
     about: dict[str, Any] = {"target": target.name, "kind": str(target.kind)}
     if target.kind is Kind.NORMAL:
         return OutputFormat(
@@ -65,7 +66,23 @@ def output_format(target: Target, *, class_output: str = "argmax", float_dtype: 
         return OutputFormat(target.channels, float_dtype, "mean", None, {**about, "values": str(target.kind)})
     if target.channels > 1 and class_output == "argmax":
         return OutputFormat(1, "uint8", "mode", None, {**about, "values": "class", "classes": target.channels})
+    if target.channels == 1 and threshold is not None:
+        return OutputFormat(1, "uint8", "mode", None, {**about, "values": "mask", "threshold": threshold})
     return OutputFormat(target.channels, "uint8", "mean", PROBABILITY_UINT8, {**about, "values": "probability"})
+
+
+def check_format(class_output: str, threshold: float | None, float_dtype: str) -> None:
+    """Check the arguments of `output_format`.
+
+    Raises:
+        ValueError: that says which values there are.
+    """
+    if class_output not in CLASS_OUTPUTS:
+        raise ValueError(f"class_output must be one of {', '.join(CLASS_OUTPUTS)}; got {class_output!r}")
+    if float_dtype not in FLOAT_DTYPES:
+        raise ValueError(f"float_dtype must be one of {', '.join(FLOAT_DTYPES)}; got {float_dtype!r}")
+    if threshold is not None and not 0 < threshold < 1:
+        raise ValueError(f"threshold must be a probability between 0 and 1, or null; got {threshold!r}")
 
 
 def finalise(logits: np.ndarray, covered: np.ndarray, target: Target, form: OutputFormat) -> np.ndarray:
@@ -84,6 +101,8 @@ def finalise(logits: np.ndarray, covered: np.ndarray, target: Target, form: Outp
     if form.attributes.get("values") == "class":
         values = values.argmax(axis=0, keepdims=True)  # C D H W -> 1 D H W
         return np.where(covered, values, 0).astype(form.dtype)
+    if form.attributes.get("values") == "mask":
+        return (covered & (values >= form.attributes["threshold"])).astype(form.dtype)
     values = np.where(covered, values, 0)
     return encode(values, form.encoding, form.dtype) if form.encoding else values.astype(form.dtype)
 

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from monai.data.utils import compute_importance_map
+from monai.data import MetaTensor
 from monai.inferers import SlidingWindowInferer
 from monai.utils import ensure_tuple_rep
 
-from ..geometry import Target, parse_targets
+from ..geometry import parse_targets
+from ..geometry.affines import affine_spacing
 from ..volumes import Volume
-from .outputs import OutputFormat, channel_slices, finalise, output_format, raw_format
-from .store import PredictionStore
-from .streaming import Totals, WindowStream
-from .sums import Chunk, ChunkSums
-from .window_transform import WindowTransform, bound, describe, is_bindable, transformed
-from .windows import WindowGrid, window_grid
-
-logger = logging.getLogger(__name__)
-
-ARRAY_CHUNK = 96
-"""Voxels along each axis of an output chunk, unless given."""
+from .executor import Executor
+from .settings import StreamSettings
+from .test_time_augmentation import TestTimeAugmentation
+from .totals import Totals
+from .volume_run import VolumeRun, written_targets
+from .window_transform import WindowTransform, bound, is_bindable, transformed
 
 
 class ZarrSlidingWindowInferer(SlidingWindowInferer):
     """Sliding-window inference for tensors in memory and, window by window, for volumes of any size.
 
     Given a tensor B C D H W it does what MONAI's `SlidingWindowInferer` does. Given a `Volume` it reads windows from
-    the store, adds up their weighted predictions per output chunk, and writes each chunk to OME-Zarr as soon as its
-    last window is in: one multiscale image per target under `<output>/<target>`, with the input's geometry. Both give
-    the same values to float32 rounding (with `skip_empty` false).
+    the store, adds up their weighted predictions block by block, and writes each output chunk to OME-Zarr as soon as
+    its last window is in: one multiscale image per target under `<output>/<target>`, with the input's geometry, and
+    what the run came to as `<output>.json`. Both give the same values to float32 rounding (with `skip_empty` false).
+
+    A run that was killed goes on where it stopped when it is started again, and ends with the same bytes.
 
     Args:
         roi_size: window, voxels z, y, x, or one number for all.
@@ -43,8 +38,9 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         overlap: share of a window that its neighbour covers too, one number or one per axis.
         mode: "gaussian" or "constant" weights.
         sigma_scale: width of the Gaussian as a share of the window.
-        output: the zarr group to write, `.zarr` is added where it lacks; `{name}` in it becomes the volume's name.
-            Needed for volumes only.
+        output: the zarr group to write, a path or a URL (`s3://`), `.zarr` is added where it lacks; `{name}` in it
+            becomes the volume's name. Needed for volumes only. `x.nii.gz` or `x.nii`: beside the group `x.zarr` each
+            target is also written as NIfTI, `x_<target>.nii.gz`, where that fits into `memory_limit`.
         targets: the `targets` table; `None`: that of the network (`network.targets`).
         output_targets: which targets are written; `None`: all.
         window_transform: applied to each window C D H W (float32) before the network, such as `NormalizeImage()`; the
@@ -52,16 +48,30 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         activate: whether to write what the targets' kinds say (see `output_format`); false writes the network's
             output as float32.
         class_output: "argmax" or "probabilities", for labels of several classes.
+        threshold: write labels of one channel as 0 and 1, 1 where the probability is at least this; `None`: as uint8
+            probabilities.
         float_dtype: "float32" or "float16", for scalars and vectors.
         levels: pyramid levels; `None`: until the longest axis is short.
-        chunk_size: z, y, x of an output chunk.
+        chunk_size: z, y, x of an output chunk; `None`: about 96 voxels, so that windows begin where chunks begin.
+        shard_size: z, y, x of an output shard, multiples of `chunk_size` (then given); `None`: no shards.
+        ome_version: "0.5" (zarr v3) or "0.4" (zarr v2).
+        block_size: z, y, x of the boxes that are read and summed at a time, multiples of the chunk (or shard); `None`:
+            about 256 voxels, less where `memory_limit` asks for it.
         skip_empty: leave out windows that hold nothing but the store's fill value; voxels no window covers become 0.
-        memory_limit: bytes of open output chunks; beyond it they move to `scratch`. `None`: no limit.
-        scratch: folder for those; `None`: the system's.
+        on_bad_chunk: "error", or "fill": read input chunks that are damaged as empty, and list them.
+        memory_limit: bytes for blocks, for sums that wait for the next block, and for decoded input chunks; more sums
+            than that wait on disk. `None`: no limit.
+        scratch: folder or URL for what an unfinished run needs to go on; `None`: beside the output.
         resume: go on with an unfinished run of the same settings in `output`; false: refuse an output that exists.
         overwrite: replace an output that exists.
+        precision: number format of the network's activations: "fp32", "bf16", or (CUDA) "fp16".
+        channels_last: lay out the network's weights and windows with channels innermost, which suits some GPUs.
+        mirror_axes: "z", "y", "x": axes along which windows are also predicted mirrored; all combinations count.
+        rotation_planes: "zy", "zx", "yx": planes in which windows are also predicted turned by 90, 180, 270 degrees.
+        executor: where blocks are predicted; `None`: in this process.
         sw_device: device of the network; `None`: that of its parameters.
-        kwargs: further arguments of MONAI's inferer, which concern tensors alone.
+        kwargs: further arguments of MONAI's inferer; of them `device` is where a volume's sums are kept (`None`: where
+            the network is), the others concern tensors alone.
 
     Raises:
         ValueError: if the network's outputs are not those of `targets`, if an argument is out of range, or if `output`
@@ -83,209 +93,127 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         window_transform: WindowTransform | None = None,
         activate: bool = True,
         class_output: str = "argmax",
+        threshold: float | None = None,
         float_dtype: str = "float32",
         levels: int | None = None,
-        chunk_size: Sequence[int] | int = ARRAY_CHUNK,
+        chunk_size: Sequence[int] | int | None = None,
+        shard_size: Sequence[int] | int | None = None,
+        ome_version: str = "0.5",
+        block_size: Sequence[int] | int | None = None,
         skip_empty: bool = True,
+        on_bad_chunk: str = "error",
         memory_limit: int | None = None,
         scratch: str | Path | None = None,
         resume: bool = True,
         overwrite: bool = False,
+        precision: str = "fp32",
+        channels_last: bool = False,
+        mirror_axes: Sequence[str] = (),
+        rotation_planes: Sequence[str] = (),
+        executor: Executor | None = None,
         sw_device: torch.device | str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            roi_size,
-            sw_batch_size,
-            overlap,
-            mode,
-            sigma_scale,
-            sw_device=sw_device,
-            **kwargs,
-        )
-        self.window_size = tuple(int(n) for n in ensure_tuple_rep(roi_size, 3))
-        self.output = output
+        super().__init__(roi_size, sw_batch_size, overlap, mode, sigma_scale, sw_device=sw_device, **kwargs)
         self.targets = None if targets is None else parse_targets(targets)
-        self.output_targets = None if output_targets is None else list(output_targets)
         self.window_transform = window_transform
-        self.activate = activate
-        self.class_output = class_output
-        self.float_dtype = float_dtype
-        self.levels = levels
-        self.chunk_size = tuple(ensure_tuple_rep(chunk_size, 3))
-        self.skip_empty = skip_empty
-        self.memory_limit = memory_limit
-        self.scratch = scratch
-        self.resume = resume
-        self.overwrite = overwrite
+        self.settings = StreamSettings(
+            roi_size=_triple(roi_size),
+            batch_size=sw_batch_size,
+            overlap=ensure_tuple_rep(overlap, 3),
+            mode=str(mode),
+            sigma_scale=ensure_tuple_rep(sigma_scale, 3),
+            output=None if output is None else str(output),
+            output_targets=None if output_targets is None else tuple(output_targets),
+            activate=activate,
+            class_output=class_output,
+            threshold=threshold,
+            float_dtype=float_dtype,
+            levels=levels,
+            chunk_size=_triple(chunk_size),
+            shard_size=_triple(shard_size),
+            ome_version=str(ome_version),
+            block_size=_triple(block_size),
+            skip_empty=skip_empty,
+            on_bad_chunk=on_bad_chunk,
+            memory_limit=memory_limit,
+            scratch=None if scratch is None else str(scratch),
+            resume=resume,
+            overwrite=overwrite,
+            precision=precision,
+            channels_last=channels_last,
+            mirror_axes=tuple(mirror_axes),
+            rotation_planes=tuple(rotation_planes),
+            network_device=sw_device,
+            sum_device=self.device,
+        )
+        self.executor = executor
         self.totals = Totals()
 
-    def __call__(self, inputs: torch.Tensor | Volume, network: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def __call__(
+        self,
+        inputs: torch.Tensor | Volume,
+        network: Callable[..., Any],
+        *args: Any,
+        region: Sequence[Sequence[int]] | None = None,
+        mask: Volume | str | None = None,
+        **kwargs: Any,
+    ) -> Any:
         """
         Args:
             inputs: tensor B C D H W, or a volume to stream.
             network: returns a dictionary target -> B C D H W of network output.
+            region: of a volume, first voxel and the one after the last, z y x, of what is predicted: that part of what
+                the whole volume would give. `None`: everything.
+            mask: of a volume, another one (or its path) on any grid that overlaps it in space; windows without any
+                voxel other than 0 in it are skipped.
 
         Returns:
             for a tensor what MONAI returns; for a volume the path of the array written for each target.
         """
         if isinstance(inputs, Volume):
-            return self._stream(inputs, network)
+            run = VolumeRun(
+                self.settings,
+                inputs,
+                network,
+                self.targets,
+                self.window_transform,
+                region=region,
+                mask=mask,
+                executor=self.executor,
+            )
+            paths, self.totals = run.run()
+            return paths
+        if region is not None or mask is not None:
+            raise ValueError("region and mask are for volumes that are streamed; cut a tensor yourself")
         if is_bindable(self.window_transform) and len(inputs) > 1:  # each image by its own statistics
             parts = [self(image[None], network, *args, **kwargs) for image in inputs]
             return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
         transform = bound(self.window_transform, inputs[0])
-        return super().__call__(inputs, lambda x, *a, **k: network(transformed(x, transform), *a, **k), *args, **kwargs)
-
-    def _stream(self, volume: Volume, network: Callable[..., Any]) -> dict[str, str]:
-        targets = self._written_targets(network)
-        transform = bound(self.window_transform, volume)
-        formats = {
-            name: output_format(target, class_output=self.class_output, float_dtype=self.float_dtype)
-            if self.activate
-            else raw_format(target.channels)
-            for name, target in targets.items()
-        }
-        grid = window_grid(volume.spatial_shape, self.window_size, ensure_tuple_rep(self.overlap, 3))
-        store = PredictionStore(
-            self._output_path(volume),
-            volume,
-            formats,
-            self._header(volume, network, grid, formats, transform),
-            chunk_size=self.chunk_size,
-            levels=self.levels,
-            resume=self.resume,
-            overwrite=self.overwrite,
+        augmented = self._augmented(network, inputs)
+        return super().__call__(
+            inputs, lambda x, *a, **k: augmented(transformed(x, transform), *a, **k), *args, **kwargs
         )
-        if not store.journal.is_complete:
-            self._fill(store, volume, network, targets, formats, grid, transform)
-        return store.paths
 
-    def _fill(
-        self,
-        store: PredictionStore,
-        volume: Volume,
-        network: Callable[..., Any],
-        targets: Mapping[str, Target],
-        formats: Mapping[str, OutputFormat],
-        grid: WindowGrid,
-        transform: WindowTransform | None,
-    ) -> None:
-        slices = channel_slices([target.channels for target in targets.values()])
-
-        def write(chunk: Chunk, sums: np.ndarray, weights: np.ndarray) -> None:
-            covered = weights > 0
-            mean = sums / np.where(covered, weights, 1)  # C D H W
-            for (name, target), part in zip(targets.items(), slices, strict=True):
-                values = finalise(mean[part], covered, target, formats[name]) if self.activate else mean[part]
-                store.write(name, chunks.chunk_box(chunk)[0], values)
-            store.journal.finish_chunk(chunk)
-
-        channels = sum(target.channels for target in targets.values())
-        with ChunkSums(
-            grid, self.chunk_size, channels, self.memory_limit, self.scratch, store.journal.finished
-        ) as chunks:
-            stream = WindowStream(
-                volume=volume,
-                predict=lambda windows: self._predict(windows, network, targets, transform),
-                sums=chunks,
-                weight=self._weight(),
-                write=write,
-                batch_size=self.sw_batch_size,
-                skip_empty=self.skip_empty,
-            )
-            self.totals = stream.run()
-        store.finish()
-        logger.info("%s -> %s: %s", volume.path, store.path, self.totals)
-
-    def _predict(
-        self,
-        windows: np.ndarray,
-        network: Callable[..., Any],
-        targets: Mapping[str, Target],
-        transform: WindowTransform | None,
-    ) -> np.ndarray:
-        """Windows B C D H W as stored -> the written targets' output, concatenated: B K D H W float32."""
-        inputs = transformed(torch.from_numpy(windows.astype(np.float32)), transform)
-        with torch.no_grad():
-            outputs = network(inputs.to(_device(network, self.sw_device)))
-        _check_outputs(outputs, targets, inputs.shape)
-        return torch.cat([outputs[name].float() for name in targets], dim=1).cpu().numpy()  # B C D H W -> B K D H W
-
-    def _weight(self) -> np.ndarray:
-        weight = compute_importance_map(
-            self.window_size, mode=self.mode, sigma_scale=self.sigma_scale, dtype=torch.float32
+    def _augmented(self, network: Callable[..., Any], inputs: torch.Tensor) -> Callable[..., Any]:
+        if not self.settings.is_augmented:
+            return network
+        return TestTimeAugmentation(
+            network,
+            written_targets(network, self.targets, None),
+            mirror_axes=self.settings.mirror_axes,
+            rotation_planes=self.settings.rotation_planes,
+            spacing=_spacing(inputs),
         )
-        return weight.numpy()
-
-    def _written_targets(self, network: Callable[..., Any]) -> dict[str, Target]:
-        table = self.targets or getattr(network, "targets", None)
-        if not table:
-            raise ValueError(
-                "a volume needs 'targets', which say what the network's outputs are; the network names none"
-            )
-        table = parse_targets(table)
-        names = list(table) if self.output_targets is None else self.output_targets
-        if unknown := [name for name in names if name not in table]:
-            raise ValueError(f"output_targets {unknown} are no targets; targets: {', '.join(table)}")
-        return {name: table[name] for name in names}
-
-    def _output_path(self, volume: Volume) -> Path:
-        if self.output is None:
-            raise ValueError("a volume needs 'output', the zarr group that the predictions are written to")
-        path = Path(str(self.output).format(name=volume.name))
-        return path if path.suffix == ".zarr" else path.with_name(f"{path.name}.zarr")
-
-    def _header(
-        self,
-        volume: Volume,
-        network: Callable[..., Any],
-        grid: WindowGrid,
-        formats: Mapping[str, OutputFormat],
-        transform: WindowTransform | None,
-    ) -> dict[str, Any]:
-        """Everything on which the written bytes depend."""
-        return {
-            "input": volume.path,
-            "input_fingerprint": volume.fingerprint(),
-            "shape": list(volume.shape),
-            "network": _weights_hash(network),
-            "roi_size": list(grid.roi_size),
-            "overlap": list(ensure_tuple_rep(self.overlap, 3)),
-            "mode": str(self.mode),
-            "sigma_scale": list(ensure_tuple_rep(self.sigma_scale, 3)),
-            "sw_batch_size": self.sw_batch_size,
-            "window_transform": describe(transform),
-            "skip_empty": self.skip_empty,
-            "chunk_size": list(self.chunk_size),
-            "levels": self.levels,
-            "outputs": {name: [form.channels, form.dtype, form.attributes] for name, form in formats.items()},
-        }
 
 
-def _device(network: Callable[..., Any], device: torch.device | str | None) -> torch.device | str:
-    if device is not None or not isinstance(network, torch.nn.Module):
-        return device or "cpu"
-    return next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
-
-
-def _check_outputs(outputs: Any, targets: Mapping[str, Target], shape: torch.Size) -> None:
-    if not isinstance(outputs, Mapping):
-        raise ValueError(f"the network must return a dictionary target -> tensor; got {type(outputs).__name__}")
-    for name, target in targets.items():
-        if name not in outputs:
-            raise ValueError(f"the network has no output '{name}'; its outputs: {', '.join(outputs)}")
-        wanted = (shape[0], target.channels, *shape[2:])
-        if tuple(outputs[name].shape) != wanted:
-            raise ValueError(f"output '{name}' has shape {tuple(outputs[name].shape)}, expected {wanted} (B C D H W)")
-
-
-def _weights_hash(network: Callable[..., Any]) -> str | None:
-    """Hash of a network's parameters and buffers; `None` for a plain function."""
-    if not isinstance(network, torch.nn.Module):
+def _spacing(inputs: torch.Tensor) -> tuple[float, ...] | None:
+    """Spacing of images B C D H W, that of the first; `None` where they do not say."""
+    if not isinstance(inputs, MetaTensor):
         return None
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
-    return digest.hexdigest()[:16]
+    affine = inputs.affine.reshape(-1, *inputs.affine.shape[-2:])[0]  # [B] 4 4 -> 4 4
+    return affine_spacing(affine, inputs.ndim - 2)
+
+
+def _triple(sizes: Sequence[int] | int | None) -> Any:
+    return None if sizes is None else tuple(int(n) for n in ensure_tuple_rep(sizes, 3))

@@ -1,7 +1,8 @@
-"""The zarr group that a run's predictions go to: one OME-Zarr image per target, and the journal of the run."""
+"""The zarr group that a run's predictions go to: one OME-Zarr image per target."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,84 +10,184 @@ from typing import Any
 
 import numpy as np
 import zarr
+from zarr.core.sync import sync
 
-from ..blockwise import Journal
-from ..volumes import OmeZarrWriter, Volume, create_ome_zarr
-from .outputs import OutputFormat
+from ..blockwise import RunFolder, as_json, header_differences
+from ..volumes import Grid, OmeZarrWriter, create_ome_zarr, is_url
+from ..volumes.paths import join
+from ..volumes.stores import open_store
+from .outputs import ATTRIBUTE, OutputFormat
 
-JOURNAL = "polytome_run.jsonl"
+_HEADER = "header.json"
+_RUN = "run"
+
+_PYRAMID_THREADS = 4
+
+_UNFINISHED_FILES = ("*.partial", "*.__lock")
+"""Of zarr-python and of tensorstore."""
 
 
 class PredictionStore:
-    """Creates, or goes on with, the output of one run.
+    """The output of one run, local or in a bucket; may be sent to other processes, which write other chunks.
+
+    While the run is unfinished, what it is stands in a folder beside the output, `x.run` for `x.zarr`, with everything
+    that is needed to go on; when it is finished, in the output's own attributes.
 
     Args:
-        path: the zarr group.
-        volume: the input, whose geometry the output takes.
-        formats: per target, what is written.
-        header: all settings on which the bytes depend.
-        chunk_size: z, y, x.
-        levels: pyramid levels; `None`: until the longest axis is short.
-        resume: go on with an unfinished run of the same header.
-        overwrite: replace what is there.
-
-    Raises:
-        FileExistsError: if the path exists and is no such run, or `resume` is false.
-        ValueError: if it is a run with another header.
+        path: the zarr group, `.zarr` at the end.
+        folder: that folder, where it is another one.
     """
 
-    def __init__(
+    def __init__(self, path: str, folder: str | None = None) -> None:
+        self.path = path
+        self.folder = RunFolder(folder or f"{path.removesuffix('.zarr')}.run")
+        self._writers: dict[str, OmeZarrWriter] = {}
+
+    @property
+    def paths(self) -> dict[str, str]:
+        """Where each target's image is."""
+        return {name: writer.path for name, writer in self._writers.items()}
+
+    @property
+    def writers(self) -> list[OmeZarrWriter]:
+        return list(self._writers.values())
+
+    def stored_header(self) -> dict[str, Any] | None:
+        """What the run was that is here, finished or not; `None` where there is none."""
+        finished = self._finished_header()
+        if finished is not None:
+            return finished
+        content = self.folder.read(_HEADER)
+        return None if content is None else json.loads(content)
+
+    def remove(self) -> None:
+        """Delete the output, and what an unfinished run left beside it.
+
+        Raises:
+            FileExistsError: where the path holds anything but a zarr group.
+        """
+        if not self._is_free() and self.folder.read(_HEADER) is None and self._attributes() is None:
+            raise FileExistsError(f"{self.path} exists and is no zarr group, so overwrite = true does not replace it")
+        _remove(self.path)
+        self.folder.remove()
+
+    def begin(self, header: Mapping[str, Any], *, resume: bool) -> bool:
+        """Claim the path for a run.
+
+        Args:
+            header: all settings on which the bytes depend.
+            resume: go on with an unfinished run of the same header.
+
+        Returns:
+            whether the run is finished already.
+
+        Raises:
+            FileExistsError: if the path exists and is no such run, or `resume` is false.
+            ValueError: if it is a run with another header; the message names what differs.
+        """
+        stored = self.stored_header()
+        if stored is None:
+            if not self._is_free():
+                raise FileExistsError(
+                    f"{self.path} exists and is no prediction of this bundle; choose another output or overwrite = true"
+                )
+            # this comes first: a run killed before anything else stands here is still known as this bundle's
+            self.folder.write(_HEADER, json.dumps(header).encode())
+            return False
+        if not resume:
+            raise FileExistsError(f"{self.path} exists; give resume = true, overwrite = true, or another output")
+        if differences := header_differences(stored, as_json(header)):
+            raise ValueError(
+                f"{self.path} holds a run with other settings: {'; '.join(differences)}. Give the same settings to go "
+                "on with it, another output, or overwrite = true to start anew"
+            )
+        if self._finished_header() is not None:
+            return True
+        _sweep(self.path)
+        return False
+
+    def create(
         self,
-        path: Path,
-        volume: Volume,
         formats: Mapping[str, OutputFormat],
-        header: Mapping[str, Any],
+        shape: Sequence[int],
+        grid: Grid,
         *,
         chunk_size: Sequence[int],
+        shard_size: Sequence[int] | None,
         levels: int | None,
-        resume: bool,
-        overwrite: bool,
+        version: str,
     ) -> None:
-        self.path = path
-        self.paths = {name: str(path / name) for name in formats}
-        journal_path = path / JOURNAL
-        if overwrite and path.exists():
-            shutil.rmtree(path)
-        if path.exists() and not journal_path.exists():
-            raise FileExistsError(
-                f"{path} exists and is no prediction of this bundle; choose another output or overwrite = true"
-            )
-        if path.exists() and not resume:
-            raise FileExistsError(f"{path} exists; give resume = true, overwrite = true, or another output")
-        goes_on = journal_path.exists()
-        # the journal comes first: a run killed before anything else stands here is still known as this bundle's
-        path.mkdir(parents=True, exist_ok=True)
-        self.journal = Journal(journal_path, header)
-        zarr.open_group(str(path), mode="a", attributes={"polytome": {"input": volume.path}})
-        self._writers: dict[str, OmeZarrWriter] = {
-            name: create_ome_zarr(
-                path / name,
-                (form.channels, *volume.spatial_shape),
+        """Create the images, or open those that are there.
+
+        Args:
+            formats: per target, what is written.
+            shape: D, H, W.
+            grid: geometry.
+            chunk_size: z, y, x.
+            shard_size: z, y, x; `None`: no shards.
+            levels: pyramid levels; `None`: until the longest axis is short.
+            version: of OME-Zarr.
+        """
+        store = open_store(self.path, read_only=False)
+        zarr.open_group(store, mode="a", zarr_format=3 if version == "0.5" else 2)
+        for name, form in formats.items():
+            self._writers[name] = create_ome_zarr(
+                join(self.path, name),
+                (form.channels, *shape),
                 form.dtype,
-                spacing=volume.spacing,
-                translation=volume.translation,
-                unit=volume.unit,
+                spacing=grid.spacing,
+                translation=grid.translation,
+                unit=grid.unit,
                 chunks=chunk_size,
+                shards=shard_size,
                 levels=levels,
+                version=version,
                 downsample=form.downsample,
                 attributes=form.store_attributes(),
                 name=name,
-                keep=goes_on,
+                keep=True,
             )
-            for name, form in formats.items()
-        }
 
     def write(self, name: str, start: Sequence[int], values: np.ndarray) -> None:
         """Write one chunk C D H W of a target."""
         self._writers[name].write(start, values)
 
-    def finish(self) -> None:
-        """Build the pyramids and close the journal."""
+    def finish(self, source: str, header: Mapping[str, Any]) -> None:
+        """Build the pyramids and note that the run is finished."""
         for writer in self._writers.values():
-            writer.finish()
-        self.journal.finish()
+            writer.finish(workers=_PYRAMID_THREADS)
+        group = zarr.open_group(open_store(self.path, read_only=False), mode="r+")
+        group.attrs.update({ATTRIBUTE: {"input": source, _RUN: as_json(header)}})
+        self.folder.remove()
+
+    def _finished_header(self) -> dict[str, Any] | None:
+        attributes = self._attributes() or {}
+        return attributes.get(ATTRIBUTE, {}).get(_RUN)
+
+    def _attributes(self) -> dict[str, Any] | None:
+        """Attributes of the group at the path; `None` where there is none."""
+        try:
+            return dict(zarr.open_group(open_store(self.path), mode="r").attrs)
+        except (FileNotFoundError, zarr.errors.ContainsArrayError):
+            return None
+
+    def _is_free(self) -> bool:
+        if is_url(self.path):
+            return bool(sync(open_store(self.path).is_empty("")))
+        target = Path(self.path)
+        return not target.exists() or (target.is_dir() and not any(target.iterdir()))
+
+
+def _remove(path: str) -> None:
+    if is_url(path):
+        sync(open_store(path, read_only=False).delete_dir(""))
+    elif Path(path).exists():
+        shutil.rmtree(path)
+
+
+def _sweep(path: str) -> None:
+    """Delete what a kill left of files that were being written, which have other names until they are whole."""
+    if not is_url(path):
+        for pattern in _UNFINISHED_FILES:
+            for file in Path(path).rglob(pattern):
+                file.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from ..engines import find_checkpoint
-from ..geometry import IMAGE_KEY, target_faults
+from ..geometry import IMAGE_KEY, check_precision, target_faults
 from ..losses import loss_faults
 from ..metrics import metric_faults
 from ..networks import check_patch_size, differences, match_weights
@@ -66,6 +66,8 @@ def check_inference(parser: ConfigParser | None = None) -> None:
     show_run_errors_plainly()
     faults = component_faults(parser) + _target_faults(parser)
     if not faults:
+        faults += _ensemble_faults(parser)
+        faults += _collect(lambda: _precision_faults(parser))
         faults += _network_faults(parser, _value(parser, "roi_size"), "roi_size")
         faults += _collect(lambda: _input_faults(_value(parser, "input_data"), _in_channels(parser)))
     if not faults:
@@ -162,7 +164,7 @@ def _network_faults(parser: ConfigParser, size: Any, name: str) -> list[str]:
             except ValueError as error:
                 return [f"{name}: {error}"]
         faults: list[str] = []
-        for key, path in _weight_files(parser).items():
+        for key, path in _weight_files(parser):
             partial = key == "weights" and "partial_weights" in parser and _value(parser, "partial_weights")
             faults += [f"{key}: {fault}" for fault in state_dict_faults(network, path, partial)]
         return faults
@@ -170,15 +172,31 @@ def _network_faults(parser: ConfigParser, size: Any, name: str) -> list[str]:
     return _collect(find)
 
 
-def _weight_files(parser: ConfigParser) -> dict[str, str]:
-    """Files that the network's weights come from, by the key that names them."""
-    files = {}
+def _precision_faults(parser: ConfigParser) -> list[str]:
+    check_precision(_value(parser, "precision"), _value(parser, "device"))
+    return []
+
+
+def _ensemble_faults(parser: ConfigParser) -> list[str]:
+    """Disagreement is that of several networks."""
+    if "disagreement" not in parser or not _value(parser, "disagreement"):
+        return []
+    weights = _value(parser, "weights")
+    if isinstance(weights, list) and len(weights) > 1:
+        return []
+    return [f"disagreement: true needs a list of at least two files as weights, an ensemble; got weights = {weights!r}"]
+
+
+def _weight_files(parser: ConfigParser) -> list[tuple[str, str]]:
+    """Files that the network's weights come from, each with the key that names it."""
+    files = []
     if "weights" in parser and _value(parser, "weights") is not None:
-        files["weights"] = _value(parser, "weights")
+        weights = _value(parser, "weights")
+        files += [("weights", path) for path in (weights if isinstance(weights, list) else [weights])]
     if "load_model" in parser:
         ckpt_dir, name = _value(parser, "ckpt_dir"), _value(parser, "model_name")
         found = find_checkpoint(_value(parser, "load_model"), ckpt_dir, name)
-        files |= {"load_model": found} if found is not None else {}
+        files += [("load_model", found)] if found is not None else []
     return files
 
 

@@ -1,0 +1,319 @@
+"""What is done with one block: read its windows, predict them, add them up, finish chunks."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..blockwise import Ledger, ahead
+from ..volumes import Volume, read_tolerant
+from ..volumes.chunk_cache import chunk_cache
+from .block_layout import Block, BlockLayout, Chunk
+from .block_sums import BlockSums, part_of
+from .outputs import OutputFormat, channel_slices, finalise
+from .partial_sums import PartialSums
+from .predictor import Predictor
+from .store import PredictionStore
+from .totals import Totals
+from .windows import Triplet
+
+BATCHES_AHEAD = 3
+"""Batches that are read before the network wants them."""
+
+
+@dataclass
+class Batch:
+    """Windows of one block that are evaluated together.
+
+    Args:
+        block: theirs.
+        windows: first voxel of each, z y x.
+        inputs: B C D H W float32; pinned where the network runs on a GPU.
+    """
+
+    block: Block
+    windows: list[Triplet]
+    inputs: torch.Tensor
+
+
+@dataclass
+class BlockEnd:
+    """Follows a block's batches: what reading it came to."""
+
+    block: Block
+    totals: Totals
+
+
+@dataclass
+class BlockJob:
+    """All that is needed to predict any block of a run, in this process or in another.
+
+    Args:
+        volume: the input.
+        mask: volume of the input's shape; windows without any voxel other than 0 in it are skipped.
+        layout: blocks, windows and chunks.
+        active: blocks that may hold something to predict; all others count as finished.
+        predictor: windows -> network output.
+        formats: what is written of each of the predictor's targets, `None` for raw output.
+        weight: D H W float32, weight of each voxel of a window.
+        store: where finished chunks go.
+        partials: sums of chunks that are not finished.
+        ledger: finished blocks, with the chunks that they wrote and those to which they gave sums.
+        merged: chunks that were written when all their blocks were finished.
+        batch_size: windows evaluated together; a batch never crosses blocks, since what is computed together belongs
+            to the run.
+        skip_empty: leave out windows that hold nothing but the store's fill value.
+        tolerant: count input chunks that cannot be read as empty.
+        sum_device: where sums are kept; `None`: where the network runs.
+        cache_bytes: of decoded input chunks that are kept for the next block.
+        activate: whether targets are written as their formats say, or as raw network output.
+    """
+
+    volume: Volume
+    mask: Volume | None
+    layout: BlockLayout
+    active: frozenset[Block] | None
+    predictor: Predictor
+    formats: Mapping[str, OutputFormat]
+    weight: np.ndarray
+    store: PredictionStore
+    partials: PartialSums
+    ledger: Ledger
+    merged: Ledger
+    batch_size: int
+    skip_empty: bool
+    tolerant: bool = False
+    sum_device: torch.device | str | None = None
+    cache_bytes: int = 0
+    activate: bool = True
+    _device_weight: torch.Tensor | None = field(default=None, init=False, repr=False)
+
+    @contextlib.contextmanager
+    def prepared(self, worker: int = 0) -> Iterator[None]:
+        """What holds while a process works on the job: the chunk cache is there, the network on its device.
+
+        Args:
+            worker: number of the process; with several GPUs each process takes the next one.
+        """
+        cache = chunk_cache()
+        before = cache.limit_bytes
+        cache.resize(max(before, self.cache_bytes))
+        self.predictor = self.predictor.on_worker(worker)
+        try:
+            yield
+        finally:
+            cache.resize(before)
+
+    def predict(self, block: Block) -> tuple[Totals, dict[str, Any]]:
+        """Predict one block from beginning to end.
+
+        Returns:
+            its totals, and its entry in the ledger.
+        """
+        sums: BlockSums | None = None
+        totals = Totals()
+        with ahead(self.read([block]), BATCHES_AHEAD) as steps:
+            for step in steps:
+                if isinstance(step, BlockEnd):
+                    totals = self.finish(block, sums, step.totals)
+                else:
+                    sums = self.evaluate(step, sums)
+        return totals, self.ledger.find(block) or {}
+
+    def read(self, blocks: Iterable[Block]) -> Iterator[Batch | BlockEnd]:
+        """Batches of blocks, each block followed by its end."""
+        for block in blocks:
+            totals = Totals()
+            yield from self._read_block(block, totals)
+            yield BlockEnd(block, totals)
+
+    def evaluate(self, batch: Batch, sums: BlockSums | None) -> BlockSums:
+        """Predict a batch and add it to the sums of its block, which begin with its first batch."""
+        if sums is None:
+            device = self.predictor.device if self.sum_device is None else self.sum_device
+            sums = BlockSums(self.layout.sum_box(batch.block), self.predictor.channels, device)
+        outputs = self.predictor(batch.inputs).to(sums.device)  # B K D H W
+        weight = self._weight_on(sums.device)
+        for window, output in zip(batch.windows, outputs, strict=True):
+            sums.add(window, output, weight)
+        return sums
+
+    def finish(self, block: Block, sums: BlockSums | None, totals: Totals) -> Totals:
+        """Write the chunks to which no other block will add any more, keep the others' sums, and note the block.
+
+        Args:
+            block: which.
+            sums: `None` where no window was evaluated.
+            totals: of reading it.
+
+        Returns:
+            totals of the block.
+        """
+        values = None if sums is None else sums.numpy()  # K + 1 D H W
+        start, _ = self.layout.sum_box(block)
+        finished, kept, used = [], [], []
+        spilled = self.partials.spilled_bytes
+        for chunk in self.layout.chunks(block):
+            mine = None if values is None else part_of(values, start, self.layout.shared_box(block, chunk))
+            if mine is not None and not mine[-1].any():
+                mine = None
+            others = self._others(chunk, block)
+            if others is None:  # more is to come
+                if mine is not None:
+                    self.partials.save(block, chunk, mine)
+                    kept.append(chunk)
+                continue
+            used += [(other, chunk) for other in others]
+            self._write(chunk, others, block, mine, totals)
+            finished.append(chunk)
+        self.ledger.enter(block, {"finished": finished, "kept": kept, "windows": self.layout.n_windows(block)})
+        self.partials.forget(used)
+        totals.spilled_bytes += self.partials.spilled_bytes - spilled
+        return totals
+
+    def merge(self, chunk: Chunk) -> Totals:
+        """Write a chunk whose blocks were finished at the same time, so that none of them could write it.
+
+        Raises:
+            ValueError: while one of its blocks is not finished.
+        """
+        totals, spilled = Totals(), self.partials.spilled_bytes
+        others = self._others(chunk, None)
+        if others is None:
+            raise ValueError(f"chunk {chunk} has blocks that are not finished")
+        self._write(chunk, others, None, None, totals)
+        self.merged.enter(chunk, {})
+        self.partials.forget((other, chunk) for other in others)
+        totals.spilled_bytes = self.partials.spilled_bytes - spilled
+        return totals
+
+    def unmerged(self) -> list[Chunk]:
+        """Chunks of finished blocks that nobody has written yet."""
+        kept: set[Chunk] = set()
+        written = {chunk for chunk, _ in self.merged.items()}
+        for _, outcome in self.ledger.items():
+            kept.update(tuple(chunk) for chunk in outcome["kept"])
+            written.update(tuple(chunk) for chunk in outcome["finished"])
+        return sorted(kept - written)
+
+    def contributors(self, chunk: Chunk) -> list[Block]:
+        """Blocks that may add to a chunk, in their order."""
+        blocks = self.layout.blocks_over(chunk)
+        return [block for block in blocks if self.active is None or block in self.active]
+
+    def _others(self, chunk: Chunk, block: Block | None) -> list[Block] | None:
+        """The other blocks that have added to a chunk; `None` while one of them is not finished."""
+        found = []
+        for other in self.contributors(chunk):
+            if other == block:
+                continue
+            outcome = self.ledger.find(other)
+            if outcome is None:
+                return None
+            if list(chunk) in outcome["kept"]:
+                found.append(other)
+        return found
+
+    def _write(
+        self, chunk: Chunk, others: Sequence[Block], block: Block | None, mine: np.ndarray | None, totals: Totals
+    ) -> None:
+        """Add up what blocks give to a chunk, in the order of the blocks, and write the result."""
+        start, size = self.layout.chunk_box(chunk)
+        own = [] if mine is None or block is None else [block]
+        contributors = sorted([*others, *own])
+        if not contributors:
+            return
+        total = np.zeros((self.predictor.channels + 1, *size), np.float32)
+        for contributor in contributors:
+            box = self.layout.shared_box(contributor, chunk)
+            here = part_of(total, start, box)
+            here += mine if contributor == block else self.partials.load(contributor, chunk, here.shape)
+        covered = total[-1] > 0
+        mean = total[:-1] / np.where(covered, total[-1], 1)  # K D H W
+        for (name, target), part in zip(self.predictor.targets.items(), self._slices, strict=True):
+            values = finalise(mean[part], covered, target, self.formats[name]) if self.activate else mean[part]
+            self.store.write(name, start, values)
+            totals.bytes_written += values.nbytes
+        totals.chunks_written += 1
+
+    @cached_property
+    def _slices(self) -> list[slice]:
+        return channel_slices([target.channels for target in self.predictor.targets.values()])
+
+    def _read_block(self, block: Block, totals: Totals) -> Iterator[Batch]:
+        """Batches of the windows that are not skipped; `totals` are complete when the last one is out."""
+        start, size = self.layout.read_box(block)
+        before = self.volume.decoded_bytes
+        voxels = self._read(start, size, totals)  # C D H W
+        totals.bytes_read += self.volume.decoded_bytes - before
+        wanted = self._wanted(start, size)
+        is_stored = self._is_stored(voxels, start, size) if self.skip_empty else None
+        windows: list[Triplet] = []
+        for window in self.layout.windows(block):
+            here = tuple(
+                slice(w - s, w - s + n) for w, s, n in zip(window, start, self.layout.grid.roi_size, strict=True)
+            )
+            if any(flags is not None and not flags[here].any() for flags in (wanted, is_stored)):
+                totals.skipped += 1
+                continue
+            totals.evaluated += 1
+            windows.append(window)
+            if len(windows) == self.batch_size:
+                yield self._batch(block, windows, voxels, start)
+                windows = []
+        if windows:
+            yield self._batch(block, windows, voxels, start)
+
+    def _batch(self, block: Block, windows: list[Triplet], voxels: np.ndarray, start: Triplet) -> Batch:
+        inputs = torch.empty(
+            (len(windows), len(voxels), *self.layout.grid.roi_size),
+            dtype=torch.float32,
+            pin_memory=self.predictor.device.type == "cuda",
+        )
+        for i, window in enumerate(windows):
+            here = tuple(
+                slice(w - s, w - s + n) for w, s, n in zip(window, start, self.layout.grid.roi_size, strict=True)
+            )
+            inputs[i].numpy()[...] = voxels[:, *here]  # C D H W, cast to float32
+        return Batch(block, windows, inputs)
+
+    def _read(self, start: Triplet, size: Triplet, totals: Totals) -> np.ndarray:
+        first = self.layout.grid.in_volume(start)
+        if not self.tolerant:
+            return self.volume.read(first, size)
+        voxels, faults = read_tolerant(self.volume, first, size, fill=0)
+        totals.bad_chunks += faults
+        return voxels
+
+    def _wanted(self, start: Triplet, size: Triplet) -> np.ndarray | None:
+        """Where the mask is set, D H W bool."""
+        if self.mask is None:
+            return None
+        mask = self.mask.read(self.layout.grid.in_volume(start), size)
+        return np.asarray(mask.any(axis=0))  # C D H W -> D H W
+
+    def _is_stored(self, voxels: np.ndarray, start: Triplet, size: Triplet) -> np.ndarray:
+        """Where the input is not its fill value, D H W bool; what lies outside of the volume counts as empty."""
+        fill = self.volume.fill_value
+        is_full = ~np.isnan(voxels) if fill != fill else voxels != fill
+        stored = np.asarray(is_full.any(axis=0))  # C D H W -> D H W
+        pads = self.volume.padding(self.layout.grid.in_volume(start), size)
+        for axis, (before, after) in enumerate(pads):
+            along = np.moveaxis(stored, axis, 0)  # a view
+            along[:before] = False
+            along[len(along) - after :] = False
+        return stored
+
+    def _weight_on(self, device: torch.device) -> torch.Tensor:
+        if self._device_weight is None or self._device_weight.device != device:
+            self._device_weight = torch.from_numpy(self.weight).to(device)
+        return self._device_weight
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_device_weight": None}

@@ -1,0 +1,74 @@
+"""What a run is: everything on which its bytes depend."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from ..volumes import Volume
+from .block_layout import BlockLayout
+from .outputs import OutputFormat
+from .settings import StreamSettings
+from .window_transform import WindowTransform, describe
+
+
+def run_header(
+    settings: StreamSettings,
+    volume: Volume,
+    mask: Volume | None,
+    network: Callable[..., Any],
+    layout: BlockLayout,
+    transform: WindowTransform | None,
+    formats: Mapping[str, OutputFormat],
+) -> dict[str, Any]:
+    """The settings, inputs and weights of a run, as JSON; two runs of equal headers write equal bytes.
+
+    Args:
+        settings: of the run.
+        volume: its input.
+        mask: its mask.
+        network: whose weights count.
+        layout: its blocks and chunks.
+        transform: of each window.
+        formats: per target, what is written.
+    """
+    return {
+        "input": volume.path,
+        "input_fingerprint": volume.fingerprint(),
+        "shape": list(volume.shape),
+        "region": [list(layout.grid.offset), list(layout.grid.shape)],
+        "mask": None if mask is None else [mask.path, mask.fingerprint()],
+        "network": weights_hash(network),
+        "roi_size": list(settings.roi_size),
+        "overlap": list(settings.overlap),
+        "mode": settings.mode,
+        "sigma_scale": list(settings.sigma_scale),
+        "sw_batch_size": settings.batch_size,
+        "window_transform": describe(transform),
+        "skip_empty": settings.skip_empty,
+        "on_bad_chunk": settings.on_bad_chunk,
+        "precision": settings.precision,
+        "channels_last": settings.channels_last,
+        "mirror_axes": list(settings.mirror_axes),
+        "rotation_planes": list(settings.rotation_planes),
+        "chunk_size": list(settings.output_chunk),
+        "shard_size": settings.shard_size and list(settings.shard_size),
+        "block_size": list(layout.block_size),
+        "levels": settings.levels,
+        "ome_version": settings.ome_version,
+        "outputs": {name: [form.channels, form.dtype, form.attributes] for name, form in formats.items()},
+    }
+
+
+def weights_hash(network: Callable[..., Any]) -> str | None:
+    """Hash of a network's parameters and buffers; `None` for a plain function."""
+    if not isinstance(network, torch.nn.Module):
+        return None
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()[:16]
