@@ -20,6 +20,7 @@ NOT_IDS = ("config_file", "nproc_per_node")
 CONFIGS = ("train", "evaluate", "inference", "inference_distributed")
 PAGE = (BUNDLE / "docs" / "configuration.md").read_text()
 TRAINING = (BUNDLE / "docs" / "training.md").read_text()
+INFERENCE = (BUNDLE / "docs" / "inference.md").read_text()
 
 
 def section(heading: str) -> str:
@@ -155,7 +156,7 @@ def test_the_examples_cover_every_kind_and_derived_targets():
 
 
 def test_commands_name_ids_and_files_that_exist():
-    blocks = re.findall(r"^```bash\n(.*?)^```", PAGE + TRAINING, re.M | re.S)
+    blocks = re.findall(r"^```bash\n(.*?)^```", PAGE + TRAINING + INFERENCE, re.M | re.S)
     lines = [line for block in blocks for line in block.splitlines()]
     assert len(lines) >= 8
     for line in lines:
@@ -169,3 +170,15 @@ def test_commands_name_ids_and_files_that_exist():
         assert run_id
         ids = [run_id[1], *(word for word in re.findall(r"--([\w#]+)", line) if word not in NOT_IDS)]
         assert [key for key in ids if key not in parser] == []
+
+
+def test_examples_of_inference_set_what_there_is():
+    blocks = re.findall(r"^```json\n(.*?)^```", INFERENCE, re.M | re.S)
+    known = {key for name in ("inference", "inference_distributed") for key in config(name)}
+    assert len(blocks) >= 3
+    for block in blocks:
+        assert set(json.loads(block)) <= known
+
+
+def test_the_page_on_inference_names_every_choice_of_precision():
+    assert [word for word in PRECISIONS if f"`{word}`" not in INFERENCE] == ["fp32"]  # the default

@@ -1,9 +1,9 @@
-"""What is done with one block: read its windows, predict them, add them up, finish chunks."""
+"""What is done with one block: predict its windows, add them up, finish chunks."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,42 +12,18 @@ import numpy as np
 import torch
 
 from ..blockwise import Ledger, ahead
-from ..volumes import Volume, read_tolerant
 from ..volumes.chunk_cache import chunk_cache
 from .block_layout import Block, BlockLayout, Chunk
+from .block_reader import Batch, BlockEnd, BlockReader
 from .block_sums import BlockSums, part_of
 from .outputs import OutputFormat, channel_slices, finalise
 from .partial_sums import PartialSums
 from .predictor import Predictor
 from .store import PredictionStore
 from .totals import Totals
-from .windows import Triplet
 
 BATCHES_AHEAD = 3
 """Batches that are read before the network wants them."""
-
-
-@dataclass
-class Batch:
-    """Windows of one block that are evaluated together.
-
-    Args:
-        block: theirs.
-        windows: first voxel of each, z y x.
-        inputs: B C D H W float32; pinned where the network runs on a GPU.
-    """
-
-    block: Block
-    windows: list[Triplet]
-    inputs: torch.Tensor
-
-
-@dataclass
-class BlockEnd:
-    """Follows a block's batches: what reading it came to."""
-
-    block: Block
-    totals: Totals
 
 
 @dataclass
@@ -55,8 +31,7 @@ class BlockJob:
     """All that is needed to predict any block of a run, in this process or in another.
 
     Args:
-        volume: the input.
-        mask: volume of the input's shape; windows without any voxel other than 0 in it are skipped.
+        reader: reads the windows of blocks.
         layout: blocks, windows and chunks.
         active: blocks that may hold something to predict; all others count as finished.
         predictor: windows -> network output.
@@ -66,17 +41,12 @@ class BlockJob:
         partials: sums of chunks that are not finished.
         ledger: finished blocks, with the chunks that they wrote and those to which they gave sums.
         merged: chunks that were written when all their blocks were finished.
-        batch_size: windows evaluated together; a batch never crosses blocks, since what is computed together belongs
-            to the run.
-        skip_empty: leave out windows that hold nothing but the store's fill value.
-        tolerant: count input chunks that cannot be read as empty.
         sum_device: where sums are kept; `None`: where the network runs.
         cache_bytes: of decoded input chunks that are kept for the next block.
         activate: whether targets are written as their formats say, or as raw network output.
     """
 
-    volume: Volume
-    mask: Volume | None
+    reader: BlockReader
     layout: BlockLayout
     active: frozenset[Block] | None
     predictor: Predictor
@@ -86,9 +56,6 @@ class BlockJob:
     partials: PartialSums
     ledger: Ledger
     merged: Ledger
-    batch_size: int
-    skip_empty: bool
-    tolerant: bool = False
     sum_device: torch.device | str | None = None
     cache_bytes: int = 0
     activate: bool = True
@@ -111,27 +78,23 @@ class BlockJob:
             cache.resize(before)
 
     def predict(self, block: Block) -> tuple[Totals, dict[str, Any]]:
-        """Predict one block from beginning to end.
+        """Predict one block from beginning to end, unless a worker that then died did so.
 
         Returns:
             its totals, and its entry in the ledger.
         """
+        entry = self.ledger.find(block)
+        if entry is not None:
+            return Totals(resumed=self.layout.n_windows(block)), entry
         sums: BlockSums | None = None
         totals = Totals()
-        with ahead(self.read([block]), BATCHES_AHEAD) as steps:
+        with ahead(self.reader.read([block]), BATCHES_AHEAD) as steps:
             for step in steps:
                 if isinstance(step, BlockEnd):
                     totals = self.finish(block, sums, step.totals)
                 else:
                     sums = self.evaluate(step, sums)
         return totals, self.ledger.find(block) or {}
-
-    def read(self, blocks: Iterable[Block]) -> Iterator[Batch | BlockEnd]:
-        """Batches of blocks, each block followed by its end."""
-        for block in blocks:
-            totals = Totals()
-            yield from self._read_block(block, totals)
-            yield BlockEnd(block, totals)
 
     def evaluate(self, batch: Batch, sums: BlockSums | None) -> BlockSums:
         """Predict a batch and add it to the sums of its block, which begin with its first batch."""
@@ -184,6 +147,8 @@ class BlockJob:
             ValueError: while one of its blocks is not finished.
         """
         totals, spilled = Totals(), self.partials.spilled_bytes
+        if self.merged.find(chunk) is not None:  # by a worker that then died
+            return totals
         others = self._others(chunk, None)
         if others is None:
             raise ValueError(f"chunk {chunk} has blocks that are not finished")
@@ -245,70 +210,6 @@ class BlockJob:
     @cached_property
     def _slices(self) -> list[slice]:
         return channel_slices([target.channels for target in self.predictor.targets.values()])
-
-    def _read_block(self, block: Block, totals: Totals) -> Iterator[Batch]:
-        """Batches of the windows that are not skipped; `totals` are complete when the last one is out."""
-        start, size = self.layout.read_box(block)
-        before = self.volume.decoded_bytes
-        voxels = self._read(start, size, totals)  # C D H W
-        totals.bytes_read += self.volume.decoded_bytes - before
-        wanted = self._wanted(start, size)
-        is_stored = self._is_stored(voxels, start, size) if self.skip_empty else None
-        windows: list[Triplet] = []
-        for window in self.layout.windows(block):
-            here = tuple(
-                slice(w - s, w - s + n) for w, s, n in zip(window, start, self.layout.grid.roi_size, strict=True)
-            )
-            if any(flags is not None and not flags[here].any() for flags in (wanted, is_stored)):
-                totals.skipped += 1
-                continue
-            totals.evaluated += 1
-            windows.append(window)
-            if len(windows) == self.batch_size:
-                yield self._batch(block, windows, voxels, start)
-                windows = []
-        if windows:
-            yield self._batch(block, windows, voxels, start)
-
-    def _batch(self, block: Block, windows: list[Triplet], voxels: np.ndarray, start: Triplet) -> Batch:
-        inputs = torch.empty(
-            (len(windows), len(voxels), *self.layout.grid.roi_size),
-            dtype=torch.float32,
-            pin_memory=self.predictor.device.type == "cuda",
-        )
-        for i, window in enumerate(windows):
-            here = tuple(
-                slice(w - s, w - s + n) for w, s, n in zip(window, start, self.layout.grid.roi_size, strict=True)
-            )
-            inputs[i].numpy()[...] = voxels[:, *here]  # C D H W, cast to float32
-        return Batch(block, windows, inputs)
-
-    def _read(self, start: Triplet, size: Triplet, totals: Totals) -> np.ndarray:
-        first = self.layout.grid.in_volume(start)
-        if not self.tolerant:
-            return self.volume.read(first, size)
-        voxels, faults = read_tolerant(self.volume, first, size, fill=0)
-        totals.bad_chunks += faults
-        return voxels
-
-    def _wanted(self, start: Triplet, size: Triplet) -> np.ndarray | None:
-        """Where the mask is set, D H W bool."""
-        if self.mask is None:
-            return None
-        mask = self.mask.read(self.layout.grid.in_volume(start), size)
-        return np.asarray(mask.any(axis=0))  # C D H W -> D H W
-
-    def _is_stored(self, voxels: np.ndarray, start: Triplet, size: Triplet) -> np.ndarray:
-        """Where the input is not its fill value, D H W bool; what lies outside of the volume counts as empty."""
-        fill = self.volume.fill_value
-        is_full = ~np.isnan(voxels) if fill != fill else voxels != fill
-        stored = np.asarray(is_full.any(axis=0))  # C D H W -> D H W
-        pads = self.volume.padding(self.layout.grid.in_volume(start), size)
-        for axis, (before, after) in enumerate(pads):
-            along = np.moveaxis(stored, axis, 0)  # a view
-            along[:before] = False
-            along[len(along) - after :] = False
-        return stored
 
     def _weight_on(self, device: torch.device) -> torch.Tensor:
         if self._device_weight is None or self._device_weight.device != device:

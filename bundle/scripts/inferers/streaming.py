@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..blockwise import Behind, ahead
-from .block_job import BATCHES_AHEAD, BlockEnd, BlockJob
+from .block_job import BATCHES_AHEAD, BlockJob
 from .block_layout import Block
+from .block_reader import BlockEnd
 from .block_sums import BlockSums
 from .progress import RunProgress
 from .totals import Totals
@@ -32,7 +33,7 @@ class InProcess:
         def finish(block: Block, values: BlockSums | None, totals: Totals) -> None:
             progress.add(job.finish(block, values, totals))
 
-        with job.prepared(), Behind() as behind, ahead(job.read(blocks), BATCHES_AHEAD) as steps:
+        with job.prepared(), Behind() as behind, ahead(job.reader.read(blocks), BATCHES_AHEAD) as steps:
             for step in steps:
                 if isinstance(step, BlockEnd):
                     progress.advance(step.totals.skipped)

@@ -17,11 +17,12 @@ from monai.data.utils import compute_importance_map
 from ..blockwise import Ledger, RunFolder
 from ..geometry import Target, parse_targets
 from ..volumes import CannotListError, Grid, Volume, open_resampled, tolerant_volume, write_nifti
-from ..volumes.paths import repair_url
 from .block_job import BlockJob
 from .block_layout import Block, BlockLayout, usual_block_size
+from .block_reader import BlockReader
 from .ensemble import Ensemble
 from .executor import Executor
+from .output_paths import nifti_suffix, output_path
 from .outputs import output_format, raw_format
 from .partial_sums import PartialSums
 from .predictor import Predictor
@@ -36,8 +37,6 @@ from .window_transform import WindowTransform, bound
 from .windows import window_grid
 
 logger = logging.getLogger(__name__)
-
-_NIFTI = (".nii.gz", ".nii")
 
 _CHUNK_CACHE = 1_000_000_000
 """Bytes of decoded input chunks that are kept where there is no limit."""
@@ -154,18 +153,21 @@ class VolumeRun:
                 rotation_planes=settings.rotation_planes,
                 spacing=self.volume.spacing,
             )
+        device = _device_of(self.network, settings.network_device)
         return BlockJob(
-            volume=self.volume,
-            mask=self.mask,
+            reader=BlockReader(
+                self.volume,
+                self.mask,
+                layout,
+                settings.batch_size,
+                settings.skip_empty,
+                tolerant=settings.on_bad_chunk == "fill",
+                pinned=device.type == "cuda",
+            ),
             layout=layout,
             active=active,
             predictor=Predictor(
-                network,
-                self.targets,
-                self.transform,
-                _device_of(self.network, settings.network_device),
-                settings.precision,
-                settings.channels_last,
+                network, self.targets, self.transform, device, settings.precision, settings.channels_last
             ),
             formats=self.formats,
             weight=window_weight(settings),
@@ -173,9 +175,6 @@ class VolumeRun:
             partials=PartialSums(self.store.folder, settings.share(1 / 4)),
             ledger=ledger,
             merged=merged,
-            batch_size=settings.batch_size,
-            skip_empty=settings.skip_empty,
-            tolerant=settings.on_bad_chunk == "fill",
             sum_device=settings.sum_device,
             cache_bytes=min(settings.share(1 / 4) or _CHUNK_CACHE, _CHUNK_CACHE),
             activate=settings.activate,
@@ -279,23 +278,6 @@ def written_targets(
     if unknown := [name for name in wanted if name not in table]:
         raise ValueError(f"output_targets {unknown} are no targets; targets: {', '.join(table)}")
     return {name: table[name] for name in wanted}
-
-
-def output_path(output: str | None, volume: Volume) -> str:
-    """Where a volume's prediction goes.
-
-    Raises:
-        ValueError: where nobody says.
-    """
-    if output is None:
-        raise ValueError("a volume needs 'output', the zarr group that the predictions are written to")
-    path = repair_url(output.format(name=volume.name)).rstrip("/").removesuffix(nifti_suffix(output))
-    return path if path.endswith(".zarr") else f"{path}.zarr"
-
-
-def nifti_suffix(output: str | None) -> str:
-    """`.nii` or `.nii.gz` where an output asks for NIfTI, else nothing."""
-    return next((suffix for suffix in _NIFTI if (output or "").endswith(suffix)), "")
 
 
 def window_weight(settings: StreamSettings) -> np.ndarray:
