@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -152,10 +153,19 @@ class PredictionStore:
         """Write one chunk C D H W of a target."""
         self._writers[name].write(start, values)
 
-    def finish(self, source: str, header: Mapping[str, Any]) -> None:
-        """Build the pyramids and note that the run is finished."""
+    def finish(self, source: str, header: Mapping[str, Any], memory: int | None = None) -> None:
+        """Build the pyramids and note that the run is finished.
+
+        Args:
+            source: path of the input.
+            header: of the run.
+            memory: bytes for building; `None`: no limit.
+        """
         for writer in self._writers.values():
-            writer.finish(workers=_PYRAMID_THREADS)
+            # a thread holds the voxels below one coarse block, and their sums as float64
+            cost = 8 * math.prod(writer.block_shape) * (writer.dtype.itemsize + 8)
+            threads = _PYRAMID_THREADS if memory is None else memory // cost
+            writer.finish(workers=min(max(threads, 1), _PYRAMID_THREADS))
         group = zarr.open_group(open_store(self.path, read_only=False), mode="r+")
         group.attrs.update({ATTRIBUTE: {"input": source, _RUN: as_json(header)}})
         self.folder.remove()

@@ -129,7 +129,7 @@ class VolumeRun:
         job = self._job(layout, active, ledger, merged)
         try:
             self.executor.run(job, blocks, progress)
-            self.store.finish(self.volume.path, header)
+            self.store.finish(self.volume.path, header, self.settings.share(1 / 2))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
