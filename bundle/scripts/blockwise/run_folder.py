@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
-from ..volumes import is_url
+from ..volumes import CannotListError, is_url
 from ..volumes.stores import list_keys, open_store
 
 _REQUESTS_AT_ONCE = 16
@@ -78,7 +79,14 @@ class RunFolder:
         else:
             shutil.rmtree(self.path, ignore_errors=True)
 
-    def _keys(self) -> list[str]:
+    def is_empty(self) -> bool:
+        """Whether there is no file, other than such as a kill left unfinished."""
+        return next(self._keys(), None) is None
+
+    def _keys(self) -> Iterator[str]:
         if not self._is_remote and not Path(self.path).is_dir():
-            return []
-        return [key for key, _ in list_keys(self.path) if not key.endswith(".part")]
+            return
+        with contextlib.suppress(CannotListError):  # of a bucket: where there is nothing
+            for key, _ in list_keys(self.path):
+                if not key.endswith(".part"):
+                    yield key

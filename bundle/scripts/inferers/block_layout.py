@@ -144,9 +144,11 @@ def usual_block_size(grid: WindowGrid, chunk_size: Sequence[int], bytes_per_voxe
     needed = [-(-n // chunk) for n, chunk in zip(grid.shape, chunk_size, strict=True)]
     counts = [min(max(round(_USUAL_BLOCK / chunk), 1), most) for chunk, most in zip(chunk_size, needed, strict=True)]
 
+    before = [max(-int(starts[0]), 0) for starts in grid.starts]  # windows of the first block may begin that early
+
     def cost() -> int:
-        sides = zip(counts, chunk_size, grid.roi_size, strict=True)
-        return math.prod(n * chunk + roi for n, chunk, roi in sides) * bytes_per_voxel
+        sides = zip(counts, chunk_size, grid.roi_size, before, strict=True)
+        return math.prod(early + n * chunk + roi for n, chunk, roi, early in sides) * bytes_per_voxel
 
     while memory is not None and max(counts) > 1 and cost() > memory:
         counts[max(range(3), key=lambda axis: (counts[axis] > 1) * counts[axis] * chunk_size[axis])] -= 1

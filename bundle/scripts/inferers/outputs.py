@@ -47,8 +47,8 @@ def output_format(
 ) -> OutputFormat:
     """The format of a target's prediction, by its kind.
 
-    One-channel labels are uint8 probabilities x 255, or 0 and 1; labels of C classes a uint8 class per voxel, or C
-    probabilities; normals int8 with a scale; scalars and vectors `float_dtype`.
+    One-channel labels are uint8 probabilities x 255, or 0 and 1; labels of C classes a class per voxel, uint8 or
+    (beyond 256) uint16, or C probabilities; normals int8 with a scale; scalars and vectors `float_dtype`.
 
     Args:
         target: its row of the table.
@@ -65,7 +65,8 @@ def output_format(
     if target.kind is not Kind.LABEL:
         return OutputFormat(target.channels, float_dtype, "mean", None, {**about, "values": str(target.kind)})
     if target.channels > 1 and class_output == "argmax":
-        return OutputFormat(1, "uint8", "mode", None, {**about, "values": "class", "classes": target.channels})
+        dtype = "uint8" if target.channels <= 256 else "uint16"
+        return OutputFormat(1, dtype, "mode", None, {**about, "values": "class", "classes": target.channels})
     if target.channels == 1 and threshold is not None:
         return OutputFormat(1, "uint8", "mode", None, {**about, "values": "mask", "threshold": threshold})
     return OutputFormat(target.channels, "uint8", "mean", PROBABILITY_UINT8, {**about, "values": "probability"})

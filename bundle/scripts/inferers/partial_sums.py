@@ -39,6 +39,7 @@ class PartialSums:
         """Keep what a block adds to a chunk, K + 1 D H W float32 (of the part that it covers)."""
         sums = np.ascontiguousarray(sums)
         self.folder.write(_file(block, chunk), sums.tobytes())
+        self._drop((block, chunk))
         self._held[block, chunk] = sums
         self.held_bytes += sums.nbytes
         while self.memory_limit is not None and self.held_bytes > self.memory_limit:
@@ -70,9 +71,12 @@ class PartialSums:
         """Delete what is needed no more."""
         keys = list(keys)
         for key in keys:
-            if (dropped := self._held.pop(key, None)) is not None:
-                self.held_bytes -= dropped.nbytes
+            self._drop(key)
         self.folder.delete(_file(*key) for key in keys)
+
+    def _drop(self, key: _Key) -> None:
+        if (dropped := self._held.pop(key, None)) is not None:
+            self.held_bytes -= dropped.nbytes
 
 
 def _file(block: Block, chunk: Chunk) -> str:

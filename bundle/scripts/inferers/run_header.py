@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..geometry import Target
 from ..volumes import Volume
 from .block_layout import BlockLayout
 from .outputs import OutputFormat
@@ -22,6 +23,7 @@ def run_header(
     network: Callable[..., Any],
     layout: BlockLayout,
     transform: WindowTransform | None,
+    targets: Mapping[str, Target],
     formats: Mapping[str, OutputFormat],
 ) -> dict[str, Any]:
     """The settings, inputs and weights of a run, as JSON; two runs of equal headers write equal bytes.
@@ -33,6 +35,7 @@ def run_header(
         network: whose weights count.
         layout: its blocks and chunks.
         transform: of each window.
+        targets: rows of what is written.
         formats: per target, what is written.
     """
     return {
@@ -59,7 +62,10 @@ def run_header(
         "block_size": list(layout.block_size),
         "levels": settings.levels,
         "ome_version": settings.ome_version,
-        "outputs": {name: [form.channels, form.dtype, form.attributes] for name, form in formats.items()},
+        "outputs": {
+            name: [form.channels, form.dtype, str(targets[name].activation), form.attributes]
+            for name, form in formats.items()
+        },
     }
 
 
@@ -70,5 +76,5 @@ def weights_hash(network: Callable[..., Any]) -> str | None:
     digest = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,8 @@ class PredictionStore:
         if not self._is_free() and self.folder.read(_HEADER) is None and self._attributes() is None:
             raise FileExistsError(f"{self.path} exists and is no zarr group, so overwrite = true does not replace it")
         _remove(self.path)
-        self.folder.remove()
+        if self.folder.read(_HEADER) is not None:
+            self.folder.remove()
 
     def begin(self, header: Mapping[str, Any], *, resume: bool) -> bool:
         """Claim the path for a run.
@@ -92,6 +93,11 @@ class PredictionStore:
                 raise FileExistsError(
                     f"{self.path} exists and is no prediction of this bundle; choose another output or overwrite = true"
                 )
+            if not self.folder.is_empty():
+                raise FileExistsError(
+                    f"{self.folder.path} exists and is no unfinished run; give another folder as scratch, or another "
+                    "output"
+                )
             # this comes first: a run killed before anything else stands here is still known as this bundle's
             self.folder.write(_HEADER, json.dumps(header).encode())
             return False
@@ -103,6 +109,8 @@ class PredictionStore:
                 "on with it, another output, or overwrite = true to start anew"
             )
         if self._finished_header() is not None:
+            if self.folder.read(_HEADER) is not None:  # killed before it was gone
+                self.folder.remove()
             return True
         _sweep(self.path)
         return False
@@ -117,7 +125,7 @@ class PredictionStore:
         shard_size: Sequence[int] | None,
         levels: int | None,
         version: str,
-    ) -> None:
+    ) -> bool:
         """Create the images, or open those that are there.
 
         Args:
@@ -128,10 +136,15 @@ class PredictionStore:
             shard_size: z, y, x; `None`: no shards.
             levels: pyramid levels; `None`: until the longest axis is short.
             version: of OME-Zarr.
+
+        Returns:
+            whether any of them was not there.
         """
+        is_new = False
         store = open_store(self.path, read_only=False)
         zarr.open_group(store, mode="a", zarr_format=3 if version == "0.5" else 2)
         for name, form in formats.items():
+            is_new |= not _exists(join(self.path, f"{name}/0"))
             self._writers[name] = create_ome_zarr(
                 join(self.path, name),
                 (form.channels, *shape),
@@ -148,24 +161,39 @@ class PredictionStore:
                 name=name,
                 keep=True,
             )
+        return is_new
 
     def write(self, name: str, start: Sequence[int], values: np.ndarray) -> None:
         """Write one chunk C D H W of a target."""
         self._writers[name].write(start, values)
 
-    def finish(self, source: str, header: Mapping[str, Any], memory: int | None = None) -> None:
+    def forget(self, header: Mapping[str, Any]) -> None:
+        """Begin anew, since what the run's folder speaks of is gone."""
+        self.folder.remove()
+        self.folder.write(_HEADER, json.dumps(header).encode())
+
+    def finish(
+        self,
+        source: str,
+        header: Mapping[str, Any],
+        memory: int | None = None,
+        report: Callable[[], None] | None = None,
+    ) -> None:
         """Build the pyramids and note that the run is finished.
 
         Args:
             source: path of the input.
             header: of the run.
             memory: bytes for building; `None`: no limit.
+            report: called when all voxels are written, before the run counts as finished.
         """
         for writer in self._writers.values():
             # a thread holds the voxels below one coarse block, and their sums as float64
             cost = 8 * math.prod(writer.block_shape) * (writer.dtype.itemsize + 8)
             threads = _PYRAMID_THREADS if memory is None else memory // cost
             writer.finish(workers=min(max(threads, 1), _PYRAMID_THREADS))
+        if report is not None:
+            report()
         group = zarr.open_group(open_store(self.path, read_only=False), mode="r+")
         group.attrs.update({ATTRIBUTE: {"input": source, _RUN: as_json(header)}})
         self.folder.remove()
@@ -186,6 +214,14 @@ class PredictionStore:
             return bool(sync(open_store(self.path).is_empty("")))
         target = Path(self.path)
         return not target.exists() or (target.is_dir() and not any(target.iterdir()))
+
+
+def _exists(path: str) -> bool:
+    try:
+        zarr.open_array(open_store(path), mode="r")
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _remove(path: str) -> None:

@@ -22,7 +22,7 @@ from .block_layout import Block, BlockLayout, usual_block_size
 from .block_reader import BlockReader
 from .ensemble import Ensemble
 from .executor import Executor
-from .output_paths import nifti_suffix, output_path
+from .output_paths import nifti_suffix, output_path, report_place, run_folder_path
 from .outputs import output_format, raw_format
 from .partial_sums import PartialSums
 from .predictor import Predictor
@@ -90,7 +90,8 @@ class VolumeRun:
         self.nifti = nifti_suffix(settings.output)
         if self.nifti:
             self._check_nifti_size()
-        self.store = PredictionStore(output_path(settings.output, volume), self._run_folder())
+        path = output_path(settings.output, volume)
+        self.store = PredictionStore(path, run_folder_path(path, settings.scratch))
 
     def run(self) -> tuple[dict[str, str], Totals]:
         """Predict, or go on, or find that it is done.
@@ -101,9 +102,26 @@ class VolumeRun:
         if self.settings.overwrite:
             self.store.remove()
         layout = self._layout(self.store.stored_header())
-        header = run_header(self.settings, self.volume, self.mask, self.network, layout, self.transform, self.formats)
+        header = run_header(
+            self.settings, self.volume, self.mask, self.network, layout, self.transform, self.targets, self.formats
+        )
+        is_begun = self.store.stored_header() is not None
         is_done = self.store.begin(header, resume=self.settings.resume)
-        self.store.create(
+        try:
+            is_new = self._create()
+        except ValueError:  # a setting that cannot be
+            if not is_begun:
+                self.store.remove()
+            raise
+        if is_begun and is_new:  # somebody has deleted what was written
+            self.store.forget(header)
+            is_done = False
+        done = Totals(windows=len(self.grid), resumed=len(self.grid))
+        totals = done if is_done else self._predict(layout, header)
+        return (self._write_nifti() if self.nifti else self.store.paths), totals
+
+    def _create(self) -> bool:
+        return self.store.create(
             self.formats,
             self.grid.shape,
             self._geometry(),
@@ -112,9 +130,6 @@ class VolumeRun:
             levels=self.settings.levels,
             version=self.settings.ome_version,
         )
-        done = Totals(windows=len(self.grid), resumed=len(self.grid))
-        totals = done if is_done else self._predict(layout, header)
-        return (self._write_nifti() if self.nifti else self.store.paths), totals
 
     def _predict(self, layout: BlockLayout, header: Mapping[str, Any]) -> Totals:
         ledger, merged = Ledger(self.store.folder), Ledger(self.store.folder, "merged")
@@ -125,22 +140,24 @@ class VolumeRun:
         windows_here = sum(map(layout.n_windows, blocks))
         resumed = sum(layout.n_windows(block) for block, _ in ledger.items())
         totals = Totals(windows=len(self.grid), skipped=len(self.grid) - windows_here - resumed, resumed=resumed)
+        n_blocks = len(ledger) + len(blocks)
         progress = RunProgress(self.volume.name, totals)
         job = self._job(layout, active, ledger, merged)
         try:
             self.executor.run(job, blocks, progress)
-            self.store.finish(self.volume.path, header, self.settings.share(1 / 2))
+            self.store.finish(
+                self.volume.path, header, self.settings.share(1 / 2), lambda: self._report(progress.close(), header)
+            )
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
             raise OSError(
                 error.errno,
-                f"{self.store.path}: no space left on the device. {len(ledger)} of {len(ledger) + len(blocks)} blocks "
+                f"{self.store.path}: no space left on the device. {len(ledger)} of {n_blocks} blocks "
                 "are finished and stay; free some space and start the same run again, which goes on from there",
             ) from error
         finally:
-            summary = progress.close()
-        self._report(summary, header)
+            progress.close()
         return totals
 
     def _job(self, layout: BlockLayout, active: frozenset[Block] | None, ledger: Ledger, merged: Ledger) -> BlockJob:
@@ -198,7 +215,9 @@ class VolumeRun:
     def _active_blocks(self, layout: BlockLayout) -> frozenset[Block] | None:
         """Blocks that may hold something to predict, found without reading; `None`: all."""
         found: frozenset[Block] | None = None
-        for volume in ([self.volume] if self.settings.skip_empty else []) + ([self.mask] if self.mask else []):
+        # what is not stored of a mask is as its fill value says
+        masks = [self.mask] if self.mask is not None and not self.mask.fill_value else []
+        for volume in ([self.volume] if self.settings.skip_empty else []) + masks:
             with contextlib.suppress(CannotListError):
                 boxes = (
                     (tuple(s - o for s, o in zip(start, self.grid.offset, strict=True)), size)
@@ -232,12 +251,6 @@ class VolumeRun:
         z, y, x = (t + s * o for t, s, o in shift)
         return Grid(self.volume.spacing, (z, y, x), self.volume.unit)
 
-    def _run_folder(self) -> str | None:
-        if self.settings.scratch is None:
-            return None
-        name = output_path(self.settings.output, self.volume).rstrip("/").rpartition("/")[2].removesuffix(".zarr")
-        return f"{self.settings.scratch.rstrip('/')}/{name}.run"
-
     def _report(self, summary: Mapping[str, Any], header: Mapping[str, Any]) -> None:
         """Log the totals, and write them beside the output."""
         logger.info(
@@ -248,11 +261,9 @@ class VolumeRun:
         )
         for fault in summary["bad_chunks"]:
             logger.warning("%s", fault)
-        folder, _, name = self.store.path.removesuffix(".zarr").rpartition("/")
         content = {"input": self.volume.path, "outputs": self.store.paths, **summary, "settings": header}
-        RunFolder(folder or ("/" if self.store.path.startswith("/") else ".")).write(
-            f"{name}.json", (json.dumps(content, indent=1) + "\n").encode()
-        )
+        folder, name = report_place(self.store.path)
+        RunFolder(folder).write(name, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def written_targets(

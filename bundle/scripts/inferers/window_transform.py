@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import numpy as np
 import torch
+from monai.transforms import Transform
 
 from ..volumes import Volume
 
@@ -36,9 +39,20 @@ def transformed(windows: torch.Tensor, transform: WindowTransform | None) -> tor
 
 
 def describe(transform: WindowTransform | None) -> str | None:
-    """A transform's class and settings, the same in every process."""
-    if transform is None:
-        return None
-    plain = (int, float, str, bool, dict, list)
-    settings = {key: value for key, value in sorted(vars(transform).items()) if isinstance(value, plain)}
-    return f"{type(transform).__name__}{settings}"
+    """A transform's class and settings, and those of transforms within it, the same in every process."""
+    return None if transform is None else str(_settings(transform))
+
+
+def _settings(value: Any) -> Any:
+    if value is None or isinstance(value, (int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_settings(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _settings(item) for key, item in sorted(value.items(), key=lambda pair: str(pair[0]))}
+    if isinstance(value, (np.ndarray, np.generic, torch.Tensor)):
+        return np.asarray(value).tolist()
+    if isinstance(value, Transform) or hasattr(value, "bind"):
+        inner = {key: item for key, item in vars(value).items() if not isinstance(item, np.random.RandomState)}
+        return [type(value).__name__, _settings(inner)]
+    return getattr(value, "__qualname__", type(value).__name__)
