@@ -22,8 +22,9 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/python -m scripts demo --output demo
 
+# half of the time is processes that start, so files go side by side
 test: setup
-	$(BIN)/python -m pytest --durations=10
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
 
 lint: setup
 	$(BIN)/ruff check .
