@@ -1,6 +1,5 @@
 """Runs that stop and go on: after an interruption, a full disk, with other memory, here and in a bucket."""
 
-import contextlib
 import errno
 import json
 import os
@@ -148,19 +147,66 @@ def test_an_output_that_somebody_deleted_is_predicted_anew(volume, expected, tmp
     arguments = {**ARGUMENTS, "output": tmp_path / "out"}
     stopped(volume, arguments)
     shutil.rmtree(tmp_path / "out.zarr")
-    ends_whole_or_is_refused(arguments, volume, expected, tmp_path / "out.zarr")
+    ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
+    assert snapshot(tmp_path / "out.zarr") == expected
+
+
+def test_a_target_that_somebody_deleted_is_predicted_anew_whatever_happens_meanwhile(volume, expected, tmp_path):
+    """A finished run without one of its images is no longer finished."""
+    arguments = {**ARGUMENTS, "output": tmp_path / "out"}
+    ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
+    shutil.rmtree(tmp_path / "out.zarr" / "normals")
+    stopped(volume, arguments)
+    ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
+    assert snapshot(tmp_path / "out.zarr") == expected
+
+
+def killed(*_args, **_options):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kept", range(5))
+def test_kills_during_the_first_steps_of_each_start_are_made_good(volume, expected, tmp_path, kept, monkeypatch):
+    """The first start is killed while it creates an image, the next one after a few changes of the disk."""
+    arguments, changes = {**ARGUMENTS, "output": tmp_path / "out"}, []
+
+    def counted(original):
+        def change(*args, **options):
+            if len(changes) == kept:
+                raise KeyboardInterrupt
+            changes.append(args)
+            return original(*args, **options)
+
+        return change
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OmeZarrWriter, "create", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
+    with monkeypatch.context() as patch:
+        for owner, method in ((RunFolder, "write"), (RunFolder, "remove"), (OmeZarrWriter, "create")):
+            patch.setattr(owner, method, counted(getattr(owner, method)))
+        with pytest.raises(KeyboardInterrupt):
+            ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
+    ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
+    assert snapshot(tmp_path / "out.zarr") == expected
+
+
+def test_a_kill_while_the_very_first_file_is_written_is_made_good(volume, expected, tmp_path, monkeypatch):
+    arguments = {**ARGUMENTS, "output": tmp_path / "out"}
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
+    ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
+    assert snapshot(tmp_path / "out.zarr") == expected
 
 
 def test_runs_of_two_outputs_do_not_mix_in_one_scratch_folder(volume, expected, tmp_path):
     arguments = {**ARGUMENTS, "scratch": tmp_path / "scratch"}
     stopped(volume, {**arguments, "output": tmp_path / "a" / "out"})
-    ends_whole_or_is_refused({**arguments, "output": tmp_path / "b" / "out"}, volume, expected, tmp_path / "b/out.zarr")
-
-
-def ends_whole_or_is_refused(arguments, volume, expected, path):
-    with contextlib.suppress(ValueError, FileExistsError):
-        ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
-        assert snapshot(path) == expected
+    ZarrSlidingWindowInferer(**arguments, output=tmp_path / "b" / "out")(volume, TwoOutputs())
+    assert snapshot(tmp_path / "b" / "out.zarr") == expected
 
 
 @pytest.mark.parametrize("last", ["remove", "write"])

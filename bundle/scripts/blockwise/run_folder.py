@@ -72,12 +72,12 @@ class RunFolder:
         for key in keys:
             (Path(self.path) / key).unlink(missing_ok=True)
 
-    def remove(self) -> None:
-        """Delete everything."""
+    def remove(self, part: str = "") -> None:
+        """Delete everything, or all whose keys begin with `part/`."""
         if self._is_remote:
-            sync(open_store(self.path, read_only=False).delete_dir(""))
+            sync(open_store(self.path, read_only=False).delete_dir(part))
         else:
-            shutil.rmtree(self.path, ignore_errors=True)
+            shutil.rmtree(Path(self.path) / part, ignore_errors=True)
 
     def is_empty(self) -> bool:
         """Whether there is no file, other than such as a kill left unfinished."""

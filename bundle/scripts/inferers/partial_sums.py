@@ -11,6 +11,9 @@ import numpy as np
 from ..blockwise import RunFolder
 from .block_layout import Block, Chunk
 
+SUMS = "sums"
+"""Where in a run's folder the sums are."""
+
 _Key = tuple[Block, Chunk]
 
 
@@ -80,4 +83,4 @@ class PartialSums:
 
 
 def _file(block: Block, chunk: Chunk) -> str:
-    return f"sums/{'.'.join(map(str, block))}-{'.'.join(map(str, chunk))}"
+    return f"{SUMS}/{'.'.join(map(str, block))}-{'.'.join(map(str, chunk))}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,18 @@ from ..volumes import Grid, OmeZarrWriter, create_ome_zarr, is_url
 from ..volumes.paths import join
 from ..volumes.stores import open_store
 from .outputs import ATTRIBUTE, OutputFormat
+from .partial_sums import SUMS
+
+DONE, MERGED = "done", "merged"
+"""Ledgers of a run's folder: of its blocks, and of chunks that no block could write."""
 
 _HEADER = "header.json"
 _RUN = "run"
 
 _PYRAMID_THREADS = 4
+
+_PARTS = (DONE, MERGED, SUMS)
+"""Of the run's folder, besides the header."""
 
 _UNFINISHED_FILES = ("*.partial", "*.__lock")
 """Of zarr-python and of tensorstore."""
@@ -115,6 +122,10 @@ class PredictionStore:
         _sweep(self.path)
         return False
 
+    def lacks(self, names: Iterable[str]) -> bool:
+        """Whether the image of any of these targets is not there."""
+        return not all(_exists(join(self.path, f"{name}/0")) for name in names)
+
     def create(
         self,
         formats: Mapping[str, OutputFormat],
@@ -125,7 +136,7 @@ class PredictionStore:
         shard_size: Sequence[int] | None,
         levels: int | None,
         version: str,
-    ) -> bool:
+    ) -> None:
         """Create the images, or open those that are there.
 
         Args:
@@ -136,15 +147,10 @@ class PredictionStore:
             shard_size: z, y, x; `None`: no shards.
             levels: pyramid levels; `None`: until the longest axis is short.
             version: of OME-Zarr.
-
-        Returns:
-            whether any of them was not there.
         """
-        is_new = False
         store = open_store(self.path, read_only=False)
         zarr.open_group(store, mode="a", zarr_format=3 if version == "0.5" else 2)
         for name, form in formats.items():
-            is_new |= not _exists(join(self.path, f"{name}/0"))
             self._writers[name] = create_ome_zarr(
                 join(self.path, name),
                 (form.channels, *shape),
@@ -161,16 +167,19 @@ class PredictionStore:
                 name=name,
                 keep=True,
             )
-        return is_new
 
     def write(self, name: str, start: Sequence[int], values: np.ndarray) -> None:
         """Write one chunk C D H W of a target."""
         self._writers[name].write(start, values)
 
     def forget(self, header: Mapping[str, Any]) -> None:
-        """Begin anew, since what the run's folder speaks of is gone."""
-        self.folder.remove()
+        """Begin anew, since some of what the run has written is gone."""
         self.folder.write(_HEADER, json.dumps(header).encode())
+        if self._finished_header() is not None:
+            group = zarr.open_group(open_store(self.path, read_only=False), mode="r+")
+            group.attrs.pop(ATTRIBUTE)
+        for part in _PARTS:
+            self.folder.remove(part)
 
     def finish(
         self,

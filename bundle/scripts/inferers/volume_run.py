@@ -29,7 +29,7 @@ from .predictor import Predictor
 from .progress import RunProgress
 from .run_header import run_header
 from .settings import StreamSettings
-from .store import PredictionStore
+from .store import DONE, MERGED, PredictionStore
 from .streaming import InProcess
 from .test_time_augmentation import TestTimeAugmentation
 from .totals import Totals
@@ -107,21 +107,21 @@ class VolumeRun:
         )
         is_begun = self.store.stored_header() is not None
         is_done = self.store.begin(header, resume=self.settings.resume)
+        if is_begun and self.store.lacks(self.formats):  # somebody has deleted what was written
+            self.store.forget(header)
+            is_done = False
         try:
-            is_new = self._create()
+            self._create()
         except ValueError:  # a setting that cannot be
             if not is_begun:
                 self.store.remove()
             raise
-        if is_begun and is_new:  # somebody has deleted what was written
-            self.store.forget(header)
-            is_done = False
         done = Totals(windows=len(self.grid), resumed=len(self.grid))
         totals = done if is_done else self._predict(layout, header)
         return (self._write_nifti() if self.nifti else self.store.paths), totals
 
-    def _create(self) -> bool:
-        return self.store.create(
+    def _create(self) -> None:
+        self.store.create(
             self.formats,
             self.grid.shape,
             self._geometry(),
@@ -132,7 +132,7 @@ class VolumeRun:
         )
 
     def _predict(self, layout: BlockLayout, header: Mapping[str, Any]) -> Totals:
-        ledger, merged = Ledger(self.store.folder), Ledger(self.store.folder, "merged")
+        ledger, merged = (Ledger(self.store.folder, part) for part in (DONE, MERGED))
         ledger.load()
         merged.load()
         active = self._active_blocks(layout)
