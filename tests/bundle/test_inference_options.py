@@ -10,7 +10,7 @@ import torch
 from monai.bundle import ConfigParser
 from tests.bundle.running import BUNDLE, command, write_overlay
 
-from scripts.volumes import create_ome_zarr, open_volume
+from scripts.volumes import create_ome_zarr, open_resampled, open_volume
 
 SMALL = {
     "patch_size": [16, 16, 16],
@@ -78,6 +78,25 @@ def test_a_region_is_cut_out_of_the_whole_prediction(root: Path, plain: Path, tm
         whole = voxels(plain / target)[:, *here].astype(float)
         assert np.abs(voxels(part / target) - whole).max() <= tolerance
     assert open_volume(part / "sheet").translation == (20.0, 36.0, 36.0)
+
+
+def test_the_input_is_read_at_the_spacing_that_is_asked_for(root: Path, tmp_path: Path) -> None:
+    ours = predict(root, tmp_path / "coarse.zarr", input_spacing=[4.0, 4.0, 4.0], output_targets=["depth"])
+    written = open_volume(ours / "depth")
+    assert written.spatial_shape == (20, 18, 16)
+    assert written.spacing == (4.0, 4.0, 4.0)
+    resampled = open_resampled(root / "scan.zarr", (4.0, 4.0, 4.0), "linear")
+    assert written.translation == pytest.approx(resampled.translation)
+    copied = create_ome_zarr(
+        tmp_path / "copied.zarr",
+        resampled.shape,
+        "float32",
+        spacing=resampled.spacing,
+        translation=resampled.translation,
+    )
+    copied.write((0, 0, 0), resampled.read((0, 0, 0), resampled.spatial_shape).astype(np.float32))
+    stored = predict(root, tmp_path / "stored.zarr", input=copied.path, output_targets=["depth"])
+    assert np.allclose(voxels(ours / "depth"), voxels(stored / "depth"), atol=1e-4)
 
 
 def test_windows_outside_of_the_mask_are_left_out(root: Path, plain: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -36,13 +37,18 @@ def volume(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def expected(volume, tmp_path_factory):
-    """Bytes of an undisturbed run."""
-    folder = tmp_path_factory.mktemp("out")
-    inferer = ZarrSlidingWindowInferer(**ARGUMENTS, output=folder / "out")
-    inferer(volume, TwoOutputs())
+def whole(volume, tmp_path_factory):
+    """Output of an undisturbed run."""
+    inferer = ZarrSlidingWindowInferer(**ARGUMENTS, output=tmp_path_factory.mktemp("out") / "out")
+    paths = inferer(volume, TwoOutputs())
     assert inferer.totals.windows == WINDOWS
-    return snapshot(folder / "out.zarr")
+    return Path(paths["sheet"]).parent
+
+
+@pytest.fixture(scope="module")
+def expected(whole):
+    """Its bytes."""
+    return snapshot(whole)
 
 
 def stopped(volume, arguments, windows=50):
@@ -114,6 +120,16 @@ def test_a_run_is_not_gone_on_with_unless_it_may(volume, tmp_path, expected):
     inferer = ZarrSlidingWindowInferer(**arguments, overwrite=True)
     inferer(volume, TwoOutputs())
     assert (inferer.totals.resumed, inferer.totals.evaluated) == (0, WINDOWS)
+    assert snapshot(tmp_path / "out.zarr") == expected
+
+
+def test_an_output_is_not_replaced_before_it_is_sure_that_the_run_can_begin(volume, expected, tmp_path):
+    arguments = {**ARGUMENTS, "output": tmp_path / "out"}
+    ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
+    (tmp_path / "out.run").mkdir()
+    (tmp_path / "out.run" / "thesis.txt").write_text("kept")
+    with pytest.raises(FileExistsError, match=r"out\.run exists and is no unfinished run"):
+        ZarrSlidingWindowInferer(**arguments, overwrite=True)(volume, TwoOutputs())
     assert snapshot(tmp_path / "out.zarr") == expected
 
 
@@ -369,12 +385,11 @@ def test_input_from_a_bucket_output_to_a_bucket_and_the_run_on_this_machine(volu
 
 
 @pytest.mark.parametrize("output", ["memory://folder/out", "memory://out"])
-def test_a_run_in_memory_leaves_no_local_file(volume, expected, tmp_path, monkeypatch, output):
+def test_a_run_in_memory_leaves_no_local_file(volume, whole, tmp_path, monkeypatch, output):
     monkeypatch.chdir(tmp_path)
     arguments = {**ARGUMENTS, "output": output}
     stopped(volume, arguments)
     paths = ZarrSlidingWindowInferer(**arguments)(volume, TwoOutputs())
-    local = ZarrSlidingWindowInferer(**ARGUMENTS, output=tmp_path / "out")(volume, TwoOutputs())
     for name, path in paths.items():
-        np.testing.assert_array_equal(read(path), read(local[name]))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.json", "out.zarr"]
+        np.testing.assert_array_equal(read(path), read(whole / name))
+    assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,5 @@
 """Who may write to an output, what an unfinished run leaves there, and what replaces it."""
 
-import contextlib
 import json
 import pickle
 
@@ -172,9 +171,11 @@ def test_what_is_no_group_is_never_deleted(store, tmp_path, make):
 def test_a_folder_beside_the_output_that_is_no_run_is_never_deleted(store, tmp_path):
     """`x.run` may be somebody's measurements."""
     make_folder(tmp_path / "x.run")
-    with contextlib.suppress(FileExistsError):  # a refusal is right, too
-        finished(store)
-        store.remove()
+    with pytest.raises(
+        FileExistsError, match=r"x\.run exists and is no unfinished run; give another folder as scratch"
+    ):
+        store.begin(HEADER, resume=True)
+    store.remove()
     assert (tmp_path / "x.run" / "thesis.txt").read_text() == "kept"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
-from ..volumes import open_volume
+from ..volumes import open_resampled
 
 
 class OpenVolumed(MapTransform):
@@ -21,19 +21,22 @@ class OpenVolumed(MapTransform):
         keys: keys that hold paths.
         lazy: leave the voxels in the store and hand over a `Volume`, which `ZarrSlidingWindowInferer` streams; false
             reads everything into a MetaTensor C D H W float32 with the volume's affine.
+        spacing: voxel size z, y, x at which the voxels are read, interpolated from the nearest level that is as fine;
+            `None`: as stored.
 
     Raises:
         FileNotFoundError: if there is nothing at the path.
     """
 
-    def __init__(self, keys: KeysCollection, lazy: bool = True) -> None:
+    def __init__(self, keys: KeysCollection, lazy: bool = True, spacing: Sequence[float] | None = None) -> None:
         super().__init__(keys)
+        self.spacing = spacing
         self.is_lazy = lazy
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         sample = dict(data)
         for key in self.keys:
-            volume = open_volume(sample[key])
+            volume = open_resampled(sample[key], self.spacing, "linear")
             if self.is_lazy:
                 sample[key] = volume
                 continue
