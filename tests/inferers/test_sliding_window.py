@@ -346,3 +346,10 @@ def test_a_volume_needs_an_output(tmp_path):
     volume, _ = make_volume(tmp_path / "in.zarr", (8, 8, 8))
     with pytest.raises(ValueError, match="a volume needs 'output'"):
         ZarrSlidingWindowInferer((8, 8, 8), targets=TARGETS)(volume, TwoOutputs())
+
+
+@pytest.mark.parametrize("output", ["{run}_out", "{}_out", "{name"])
+def test_an_output_with_other_braces_is_refused(tmp_path, output):
+    volume, _ = make_volume(tmp_path / "in.zarr", (8, 8, 8))
+    with pytest.raises(ValueError, match=r"the only thing that may stand in braces is \{name\}"):
+        ZarrSlidingWindowInferer((8, 8, 8), targets=TARGETS, output=str(tmp_path / output))(volume, TwoOutputs())

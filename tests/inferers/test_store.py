@@ -171,11 +171,11 @@ def test_what_is_no_group_is_never_deleted(store, tmp_path, make):
 def test_a_folder_beside_the_output_that_is_no_run_is_never_deleted(store, tmp_path):
     """`x.run` may be somebody's measurements."""
     make_folder(tmp_path / "x.run")
-    with pytest.raises(
-        FileExistsError, match=r"x\.run exists and is no unfinished run; give another folder as scratch"
-    ):
+    message = r"x\.run exists and is no unfinished run; give another folder as scratch"
+    with pytest.raises(FileExistsError, match=message):
         store.begin(HEADER, resume=True)
-    store.remove()
+    with pytest.raises(FileExistsError, match=message):
+        store.remove()
     assert (tmp_path / "x.run" / "thesis.txt").read_text() == "kept"
 
 

@@ -15,11 +15,15 @@ def output_path(output: str | None, volume: Volume) -> str:
     """Where a volume's prediction goes.
 
     Raises:
-        ValueError: where nobody says.
+        ValueError: where nobody says, or braces hold another word than `name`.
     """
     if output is None:
         raise ValueError("a volume needs 'output', the zarr group that the predictions are written to")
-    path = repair_url(output.format(name=volume.name)).rstrip("/").removesuffix(nifti_suffix(output))
+    try:
+        named = output.format(name=volume.name)
+    except (KeyError, IndexError, ValueError):
+        raise ValueError(f"output '{output}': the only thing that may stand in braces is {{name}}") from None
+    path = repair_url(named).rstrip("/").removesuffix(nifti_suffix(output))
     return path if path.endswith(".zarr") else f"{path}.zarr"
 
 

@@ -165,8 +165,8 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
             network: returns a dictionary target -> B C D H W of network output.
             region: of a volume, first voxel and the one after the last, z y x, of what is predicted: that part of what
                 the whole volume would give. `None`: everything.
-            mask: of a volume, another one (or its path) on any grid that overlaps it in space; windows without any
-                voxel other than 0 in it are skipped.
+            mask: of a volume, the path of another one on any grid that overlaps it in space, or one on the same grid;
+                windows without any voxel other than 0 in it are skipped.
 
         Returns:
             for a tensor what MONAI returns; for a volume the path of the array written for each target.

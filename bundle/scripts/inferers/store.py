@@ -76,6 +76,7 @@ class PredictionStore:
         """
         if not self._is_free() and self.folder.read(_HEADER) is None and self._attributes() is None:
             raise FileExistsError(f"{self.path} exists and is no zarr group, so overwrite = true does not replace it")
+        self._check_folder()
         _remove(self.path)
         if self.folder.read(_HEADER) is not None:
             self.folder.remove()
@@ -100,11 +101,7 @@ class PredictionStore:
                 raise FileExistsError(
                     f"{self.path} exists and is no prediction of this bundle; choose another output or overwrite = true"
                 )
-            if not self.folder.is_empty():
-                raise FileExistsError(
-                    f"{self.folder.path} exists and is no unfinished run; give another folder as scratch, or another "
-                    "output"
-                )
+            self._check_folder()
             # this comes first: a run killed before anything else stands here is still known as this bundle's
             self.folder.write(_HEADER, json.dumps(header).encode())
             return False
@@ -206,6 +203,12 @@ class PredictionStore:
         group = zarr.open_group(open_store(self.path, read_only=False), mode="r+")
         group.attrs.update({ATTRIBUTE: {"input": source, _RUN: as_json(header)}})
         self.folder.remove()
+
+    def _check_folder(self) -> None:
+        if self.folder.read(_HEADER) is None and not self.folder.is_empty():
+            raise FileExistsError(
+                f"{self.folder.path} exists and is no unfinished run; give another folder as scratch, or another output"
+            )
 
     def _finished_header(self) -> dict[str, Any] | None:
         attributes = self._attributes() or {}

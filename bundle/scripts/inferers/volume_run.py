@@ -52,7 +52,8 @@ class VolumeRun:
         targets: the `targets` table; `None`: that of the network.
         window_transform: of each window.
         region: first voxel and the one after the last of what is predicted, z y x; `None`: all of the volume.
-        mask: a volume, or its path, whose voxels other than 0 say where windows are predicted; `None`: everywhere.
+        mask: path of a volume on any grid, or a volume on that of the input, whose voxels other than 0 say where
+            windows are predicted; `None`: everywhere.
         executor: where blocks are predicted; `None`: in this process.
     """
 
@@ -170,7 +171,7 @@ class VolumeRun:
                 rotation_planes=settings.rotation_planes,
                 spacing=self.volume.spacing,
             )
-        device = _device_of(self.network, settings.network_device)
+        device, cache = _device_of(self.network, settings.network_device), settings.share(1 / 4)
         return BlockJob(
             reader=BlockReader(
                 self.volume,
@@ -193,7 +194,7 @@ class VolumeRun:
             ledger=ledger,
             merged=merged,
             sum_device=settings.sum_device,
-            cache_bytes=min(settings.share(1 / 4) or _CHUNK_CACHE, _CHUNK_CACHE),
+            cache_bytes=_CHUNK_CACHE if cache is None else min(cache, _CHUNK_CACHE),
             activate=settings.activate,
         )
 
