@@ -6,8 +6,9 @@ Five parts, each alone with `--part`:
   bytes that were decoded / the bytes of the volume.
 - trivial: MB of input a second with one 1x1x1 convolution for a network, where reading, blending and writing are all
   there is / MB a second of copying the array chunk by chunk by the same reader and writer.
-- memory: peak resident memory of the process over volumes of growing extent, each in a process of its own: full ones,
-  sparse ones that are mostly skipped, and one of 8192^3 voxels of which 200 chunks are stored.
+- memory: peak resident memory of the process, with a limit of 200 MB, over volumes of growing extent, each in a
+  process of its own: full ones, sparse ones that are mostly skipped, and one of 8192^3 voxels of which 200 chunks are
+  stored.
 - monai: time and peak memory / those of MONAI's inferer on the whole volume in memory.
 - workers: 1, 2, 4 worker processes: windows (equal), bytes (equal), time.
 
@@ -46,7 +47,7 @@ FEATURES = [16, 32, 64, 128, 256]  # 5 M parameters
 ROI, OVERLAP, BATCH = 64, 0.25, 2
 CHUNK = 64
 SPARSE_CHUNKS = 200
-LIMIT = 400_000_000  # bytes, in `memory`
+LIMIT = 200_000_000  # bytes, in `memory`
 GOALS = {"network": 1.10, "trivial": 0.4}
 
 
@@ -140,10 +141,13 @@ def trivial(size: int) -> harness.Rows:
 
 
 def memory(_: int) -> harness.Rows:
-    """Peak memory by extent, and what of it was there before the run."""
+    """Peak memory by extent, and what of it was there before the run.
+
+    The ratio is that to the full volume of 512^3; smaller ones do not fill what the limit allows.
+    """
     cases = [("full", 256), ("full", 384), ("full", 512), ("sparse", 512), ("sparse", 1024), ("sparse", 8192)]
     rows = [{"case": kind, "extent": size, **alone(f"memory-{kind}", size)} for kind, size in cases]
-    floor = rows[0]["peak_mb"]
+    floor = next(row["peak_mb"] for row in rows if row["extent"] == 512)
     return [{"ratio": row["peak_mb"] / floor, **row} for row in rows]
 
 

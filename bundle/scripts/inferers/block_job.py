@@ -13,6 +13,7 @@ import torch
 
 from ..blockwise import Ledger, ahead
 from ..volumes.chunk_cache import chunk_cache
+from ..volumes.memory import give_back_memory
 from .block_layout import Block, BlockLayout, Chunk
 from .block_reader import Batch, BlockEnd, BlockReader
 from .block_sums import BlockSums, part_of
@@ -76,6 +77,7 @@ class BlockJob:
             yield
         finally:
             cache.resize(before)
+            give_back_memory()
 
     def predict(self, block: Block) -> tuple[Totals, dict[str, Any]]:
         """Predict one block from beginning to end, unless a worker that then died did so.
@@ -137,6 +139,7 @@ class BlockJob:
             finished.append(chunk)
         self.ledger.enter(block, {"finished": finished, "kept": kept, "windows": self.layout.n_windows(block)})
         self.partials.forget(used)
+        give_back_memory()
         totals.spilled_bytes += self.partials.spilled_bytes - spilled
         return totals
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -194,9 +193,7 @@ class PredictionStore:
             report: called when all voxels are written, before the run counts as finished.
         """
         for writer in self._writers.values():
-            # a thread holds the voxels below one coarse block, and their sums as float64
-            cost = 8 * math.prod(writer.block_shape) * (writer.dtype.itemsize + 8)
-            threads = _PYRAMID_THREADS if memory is None else memory // cost
+            threads = _PYRAMID_THREADS if memory is None else memory // writer.bytes_per_worker
             writer.finish(workers=min(max(threads, 1), _PYRAMID_THREADS))
         if report is not None:
             report()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -16,6 +17,7 @@ from .encoding import Encoding
 from .errors import CannotListError
 from .grid import Grid
 from .layout import METADATA_NAMES, ArrayLayout, Triplet
+from .memory import give_back_memory
 from .ngff import group_metadata
 from .paths import join
 from .pyramid import downsampler, plan_levels
@@ -129,7 +131,7 @@ class OmeZarrWriter:
         nor on an earlier `finish` that was killed.
 
         Args:
-            workers: threads. Each holds a block of one level, and what makes one chunk of it.
+            workers: threads; each takes `bytes_per_worker`.
 
         Returns:
             the path.
@@ -143,6 +145,13 @@ class OmeZarrWriter:
             self.start_level(level)
             _in_threads(partial(self.write_level_block, level), self.level_blocks(level), workers)
         return self.list_levels()
+
+    @property
+    def bytes_per_worker(self) -> int:
+        """Memory that each thread of `finish` takes, about: its block, and a chunk of the finer level with its sums."""
+        return self.shape[0] * math.prod(self.block_shape) * self.dtype.itemsize + math.prod(self._layout.chunks) * (
+            self.shape[0] if self._downsample == "normal" else 1
+        ) * (3 * self.dtype.itemsize + 8)
 
     def pyramid_levels(self) -> range:
         """Numbers of the coarser levels, in the order in which they are built."""
@@ -164,7 +173,7 @@ class OmeZarrWriter:
     def write_level_block(self, level: int, index: Sequence[int]) -> None:
         """Compute a block of a coarser level from the next finer one, and write it.
 
-        It is made chunk by chunk, so that a large shard does not need eight times its memory.
+        It is made from one chunk of the finer level at a time, so that it does not need eight times its memory.
 
         Args:
             level: its number; it was started.
@@ -178,7 +187,7 @@ class OmeZarrWriter:
         block = np.empty((count, *size), self.dtype)
         # components of vectors belong together; other channels do not, and one at a time takes less memory
         channels = [slice(0, count)] if self._downsample == "normal" else [slice(c, c + 1) for c in range(count)]
-        for low, extent in lattice(size, self._layout.chunks):
+        for low, extent in lattice(size, self._piece(plan.factors)):
             target = tuple(slice(at, at + n) for at, n in zip(low, extent, strict=True))
             z, y, x = (
                 slice((at + first) * f, min((at + first + n) * f, end))
@@ -187,6 +196,7 @@ class OmeZarrWriter:
             for run in channels:
                 block[(run, *target)] = reduce(self._arrays[level - 1].read((z, y, x), run), plan.factors)
         self._arrays[level].write(_box(start, block), block)
+        give_back_memory()
 
     def list_levels(self) -> str:
         """Name all levels in the metadata; they must be complete.
@@ -197,6 +207,10 @@ class OmeZarrWriter:
         group = zarr.open_group(open_store(self.path, read_only=False), mode="r+")
         group.attrs.update(self._metadata(self.levels))
         return self.path
+
+    def _piece(self, factors: Sequence[int]) -> list[int]:
+        """D H W of what is made of a coarser level at a time: whatever lies above one chunk of the finer level."""
+        return [n if n % f else n // f for n, f in zip(self._layout.chunks, factors, strict=True)]
 
     @property
     def _first_attributes(self) -> dict[str, Any]:
