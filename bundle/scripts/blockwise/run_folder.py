@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -44,6 +45,13 @@ class RunFolder:
             file.parent.mkdir(parents=True, exist_ok=True)
             part.write_bytes(content)
         part.replace(file)
+
+    def sweep(self, key: str) -> None:
+        """Delete what kills left of a file while it was written; nobody may be writing it now."""
+        if not self._is_remote:
+            file = Path(self.path) / key
+            for part in file.parent.glob(f"{glob.escape(file.name)}.*.part"):
+                part.unlink(missing_ok=True)
 
     def read(self, key: str) -> bytes | None:
         """Content of a file, `None` where there is none."""

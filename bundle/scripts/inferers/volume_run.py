@@ -113,7 +113,7 @@ class VolumeRun:
             is_done = False
         try:
             self._create()
-        except ValueError:  # a setting that cannot be
+        except (ValueError, OSError):  # a setting that cannot be, a folder that may not be written
             if not is_begun:
                 self.store.remove()
             raise
@@ -264,7 +264,9 @@ class VolumeRun:
             logger.warning("%s", fault)
         content = {"input": self.volume.path, "outputs": self.store.paths, **summary, "settings": header}
         folder, name = report_place(self.store.path)
-        RunFolder(folder).write(name, (json.dumps(content, indent=1) + "\n").encode())
+        place = RunFolder(folder)
+        place.sweep(name)
+        place.write(name, (json.dumps(content, indent=1) + "\n").encode())
 
 
 def written_targets(
