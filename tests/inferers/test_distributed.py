@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from scripts.inferers import Distributed, ZarrSlidingWindowInferer
-from scripts.volumes import create_ome_zarr, open_volume
+from scripts.volumes import OmeZarrWriter, create_ome_zarr, open_volume
 
 TARGETS = {"sheet": {"channels": 1}, "normals": {"channels": 3, "kind": "normal"}}
 ARGUMENTS = {
@@ -21,6 +21,7 @@ ARGUMENTS = {
     "chunk_size": 10,
     "block_size": 20,
     "sw_batch_size": 2,
+    "levels": 3,
 }
 
 
@@ -93,6 +94,17 @@ def test_any_number_of_workers_gives_the_bytes_of_one_process(volume, alone, tmp
     assert sum(seen) == inferer.totals.evaluated == alone[1]
     assert len(seen) == n_workers  # each had its share
     assert not (tmp_path / "out.run").exists()
+
+
+def test_the_coarser_levels_are_made_by_workers_too(volume, alone, tmp_path, scheduler, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("made here")
+
+    monkeypatch.setattr(OmeZarrWriter, "write_level_block", refuse)  # in this process
+    executor = Distributed(cluster=scheduler)
+    ZarrSlidingWindowInferer(**ARGUMENTS, output=tmp_path / "out", executor=executor)(volume, Logging(tmp_path))
+    assert any(name.startswith("sheet/2/c/") for name in alone[0])
+    assert snapshot(tmp_path / "out.zarr") == alone[0]
 
 
 def test_a_worker_that_dies_costs_its_block(volume, alone, tmp_path):

@@ -44,6 +44,7 @@ def finished(store, header=HEADER):
     assert not store.begin(header, resume=True)
     create(store)
     fill(store)
+    store.build_levels()
     store.finish("in.zarr", header)
     return store
 
@@ -70,6 +71,7 @@ def test_the_header_is_known_from_the_first_moment_to_the_last(store, tmp_path):
     create(store)
     assert PredictionStore(store.path).stored_header() == as_stored
     fill(store)
+    store.build_levels()
     store.finish("in.zarr", HEADER)
     assert PredictionStore(store.path).stored_header() == as_stored
     attributes = zarr.open_group(store.path, mode="r").attrs["polytome"]
@@ -85,6 +87,7 @@ def test_a_finished_run_is_done_and_an_unfinished_one_goes_on(store):
     assert not again.begin(HEADER, resume=True)
     create(again)
     assert snapshot(store.path) == before  # voxels stay
+    again.build_levels()
     again.finish("in.zarr", HEADER)
     assert PredictionStore(store.path).begin(HEADER, resume=True)
 
@@ -185,6 +188,7 @@ def test_a_run_may_lie_elsewhere(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["scratch"]
     create(store)
     fill(store)
+    store.build_levels()
     store.finish("in.zarr", HEADER)
     assert list((tmp_path / "scratch").iterdir()) == []
 
@@ -234,10 +238,12 @@ def test_a_pyramid_that_was_killed_in_between_is_made_good(store, tmp_path, leve
     with monkeypatch.context() as patch:
         patch.setattr(f"scripts.volumes.OmeZarrWriter.{['start_level', 'list_levels'][level]}", killed)
         with pytest.raises(KeyboardInterrupt):
+            store.build_levels()
             store.finish("in.zarr", HEADER)
     again = PredictionStore(store.path)
     assert not again.begin(HEADER, resume=True)
     create(again)
+    again.build_levels()
     again.finish("in.zarr", HEADER)
     assert snapshot(store.path) == expected
 
@@ -254,6 +260,7 @@ def test_the_group_is_of_the_format_of_its_images(store, version, zarr_format):
     store.begin(HEADER, resume=True)
     create(store, version=version)
     fill(store)
+    store.build_levels()
     store.finish("in.zarr", HEADER)
     for path in (store.path, *store.paths.values()):
         assert zarr.open_group(path, mode="r").metadata.zarr_format == zarr_format

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import torch
 
 from . import worker_code
+from .dask_workers import DaskWorkers
 
 try:
     import cloudpickle
@@ -44,28 +45,15 @@ class DaskPool:
     """Hands parts of a job to workers, few at a time; a part whose worker dies is given to another one.
 
     Args:
-        cluster: a cluster of Dask's deployers (such as `dask_jobqueue.SLURMCluster`), or the address of a scheduler
-            that runs (`tcp://host:8786`); `None`: worker processes on this machine.
-        n_workers: on this machine; `None`: one per GPU, or per core where there is none. For a cluster that starts
-            workers on demand, how many to ask for.
-        threads: threads with which each worker computes.
-        code_path: folder that holds the package, as the workers see it; `None`: as this process sees it.
+        workers: which.
 
     Raises:
         RuntimeError: if a worker lacks the package, or has another version of it.
     """
 
-    def __init__(
-        self,
-        cluster: Any = None,
-        n_workers: int | None = None,
-        threads: int = 1,
-        code_path: str | Path | None = None,
-    ) -> None:
-        self.cluster = cluster
-        self.n_workers = n_workers
-        self.threads = threads
-        self.code_path = str(code_path or Path(__file__).parents[2])
+    def __init__(self, workers: DaskWorkers) -> None:
+        self.cluster, self.n_workers, self.threads = workers.cluster, workers.n_workers, workers.threads
+        self.code_path = str(workers.code_path or Path(__file__).parents[2])
         self._exits = contextlib.ExitStack()
 
     def __enter__(self) -> DaskPool:
@@ -82,13 +70,15 @@ class DaskPool:
     ) -> None:
         self._exits.__exit__(kind, error, trace)
 
-    def map(self, job: Job, calls: Sequence[Call], follow: Callable[[Call, Any], Sequence[Call]]) -> Iterator[Any]:
+    def map(
+        self, job: Job, calls: Sequence[Call], follow: Callable[[Call, Any], Sequence[Call]] = lambda *_: ()
+    ) -> Iterator[Any]:
         """Call methods of a job, each in some worker, and yield the results as they come.
 
         Args:
             job: is sent to every worker once.
             calls: in the order in which they are handed out.
-            follow: given a call and its result, names calls to make next.
+            follow: given a call and its result, names calls to make next; none, where it is not given.
         """
         plugin = _JobPlugin(job, self.threads)
         self.client.register_plugin(plugin, name=plugin.name)

@@ -45,6 +45,7 @@ class BlockJob:
         sum_device: where sums are kept; `None`: where the network runs.
         cache_bytes: of decoded input chunks that are kept for the next block.
         activate: whether targets are written as their formats say, or as raw network output.
+        level_memory: bytes for building the coarser levels in one process; `None`: no limit.
     """
 
     reader: BlockReader
@@ -60,6 +61,7 @@ class BlockJob:
     sum_device: torch.device | str | None = None
     cache_bytes: int = 0
     activate: bool = True
+    level_memory: int | None = None
     _device_weight: torch.Tensor | None = field(default=None, init=False, repr=False)
 
     @contextlib.contextmanager

@@ -5,43 +5,30 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..blockwise import DaskWorkers
 from .block_job import BlockJob
 from .block_layout import Block, Chunk
+from .level_job import LevelJob
 from .progress import RunProgress
+from .store import PredictionStore
+
+if TYPE_CHECKING:
+    from ..blockwise.dask_pool import Call, DaskPool
 
 
-class Distributed:
+class Distributed(DaskWorkers):
     """Predicts blocks in the workers of a Dask cluster; the bytes are those of one process with as many threads.
 
-    Needs the extra `distributed`. Output, and where the workers are on other machines the input and `scratch`, must be
-    within reach of all of them.
-
-    Args:
-        cluster: a cluster of Dask's deployers, or the address of a scheduler; `None`: worker processes here.
-        n_workers: how many; `None`: one per GPU, or per core where there is none (for a cluster: those that it has).
-        threads: with which each worker computes.
-        code_path: folder that holds the package, as the workers see it; `None`: as this process sees it.
+    Output, and where the workers are on other machines the input and `scratch`, must be within reach of all of them.
     """
 
-    def __init__(
-        self,
-        cluster: Any = None,
-        n_workers: int | None = None,
-        threads: int = 1,
-        code_path: str | Path | None = None,
-    ) -> None:
-        self.cluster = cluster
-        self.n_workers = n_workers
-        self.threads = threads
-        self.code_path = code_path
-
     def run(self, job: BlockJob, blocks: Sequence[Block], progress: RunProgress) -> None:
-        """Predict blocks, and merge each chunk that no block could write as soon as its last block is finished.
+        """Predict blocks, merge each chunk that no block could write as soon as its last block is finished, and build
+        the coarser levels.
 
         Args:
             job: what is done with each.
@@ -52,8 +39,6 @@ class Distributed:
             ImportError: without the extra.
             RuntimeError: if a worker lacks the package, or a block ends its worker again and again.
         """
-        from ..blockwise.dask_pool import Call, DaskPool  # needs the extra
-
         merging = _Merging(job)
 
         def follow(call: Call, result: Any) -> list[Call]:
@@ -65,11 +50,23 @@ class Distributed:
 
         calls: list[Call] = [("merge", chunk) for chunk in merging.left_over()]
         calls += [("predict", block) for block in blocks]
-        with DaskPool(self.cluster, self.n_workers, self.threads, self.code_path) as pool:
+        with self.pool() as pool:
             for result in pool.map(_sendable(job), calls, follow):
                 totals = result[0] if isinstance(result, tuple) else result
                 progress.advance(totals.skipped + totals.evaluated)
                 progress.add(totals)
+            _build_levels(pool, job.store)
+
+
+def _build_levels(pool: DaskPool, store: PredictionStore) -> None:
+    """The coarser levels of every image, each level from the one below."""
+    for number, writer in enumerate(store.writers):
+        for level in writer.pyramid_levels():
+            writer.start_level(level)
+            calls: list[Call] = [("write", (number, level, *index)) for index in writer.level_blocks(level)]
+            for _ in pool.map(LevelJob(store), calls):
+                pass
+        writer.list_levels()
 
 
 class _Merging:

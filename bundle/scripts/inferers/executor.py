@@ -14,4 +14,4 @@ class Executor(Protocol):
     """Predicts blocks; whoever does, the bytes are the same."""
 
     def run(self, job: BlockJob, blocks: Sequence[Block], progress: RunProgress) -> None:
-        """Predict blocks, merge what they leave unmerged, and report each to `progress`."""
+        """Predict blocks, merge what they leave unmerged, report each to `progress`, and build the coarser levels."""

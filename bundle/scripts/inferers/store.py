@@ -177,24 +177,24 @@ class PredictionStore:
         for part in _PARTS:
             self.folder.remove(part)
 
-    def finish(
-        self,
-        source: str,
-        header: Mapping[str, Any],
-        memory: int | None = None,
-        report: Callable[[], None] | None = None,
-    ) -> None:
-        """Build the pyramids and note that the run is finished.
+    def build_levels(self, memory: int | None = None) -> None:
+        """Build the coarser levels of every image, in threads.
 
         Args:
-            source: path of the input.
-            header: of the run.
-            memory: bytes for building; `None`: no limit.
-            report: called when all voxels are written, before the run counts as finished.
+            memory: bytes; `None`: no limit.
         """
         for writer in self._writers.values():
             threads = _PYRAMID_THREADS if memory is None else memory // writer.bytes_per_worker
             writer.finish(workers=min(max(threads, 1), _PYRAMID_THREADS))
+
+    def finish(self, source: str, header: Mapping[str, Any], report: Callable[[], None] | None = None) -> None:
+        """Note that the run is finished.
+
+        Args:
+            source: path of the input.
+            header: of the run.
+            report: called when all voxels are written, before the run counts as finished.
+        """
         if report is not None:
             report()
         group = zarr.open_group(open_store(self.path, read_only=False), mode="r+")

@@ -21,7 +21,7 @@ class InProcess:
     """
 
     def run(self, job: BlockJob, blocks: Sequence[Block], progress: RunProgress) -> None:
-        """Predict blocks in their order, then merge what is unmerged.
+        """Predict blocks in their order, then merge what is unmerged and build the coarser levels.
 
         Args:
             job: what is done with each.
@@ -44,3 +44,4 @@ class InProcess:
                     progress.advance(len(step.windows))
         for chunk in job.unmerged():
             progress.add(job.merge(chunk))
+        job.store.build_levels(job.level_memory)

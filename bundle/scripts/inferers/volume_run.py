@@ -146,9 +146,7 @@ class VolumeRun:
         job = self._job(layout, active, ledger, merged)
         try:
             self.executor.run(job, blocks, progress)
-            self.store.finish(
-                self.volume.path, header, self.settings.share(1 / 2), lambda: self._report(progress.close(), header)
-            )
+            self.store.finish(self.volume.path, header, lambda: self._report(progress.close(), header))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -196,6 +194,7 @@ class VolumeRun:
             sum_device=settings.sum_device,
             cache_bytes=_CHUNK_CACHE if cache is None else min(cache, _CHUNK_CACHE),
             activate=settings.activate,
+            level_memory=settings.share(1 / 2),
         )
 
     def _layout(self, stored: Mapping[str, Any] | None) -> BlockLayout:
