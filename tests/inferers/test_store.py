@@ -239,7 +239,6 @@ def test_a_pyramid_that_was_killed_in_between_is_made_good(store, tmp_path, leve
         patch.setattr(f"scripts.volumes.OmeZarrWriter.{['start_level', 'list_levels'][level]}", killed)
         with pytest.raises(KeyboardInterrupt):
             store.build_levels()
-            store.finish("in.zarr", HEADER)
     again = PredictionStore(store.path)
     assert not again.begin(HEADER, resume=True)
     create(again)
