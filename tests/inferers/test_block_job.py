@@ -24,7 +24,15 @@ ARGUMENTS = {
 SHAPE = (27, 19, 25)
 
 
-class InOrder:
+class Here:
+    """Computes in this process, with its threads."""
+
+    @property
+    def threads(self):
+        return torch.get_num_threads()
+
+
+class InOrder(Here):
     """Predicts each block from beginning to end, in an order of its own, and merges what is left."""
 
     def __init__(self, order):
@@ -42,7 +50,7 @@ class InOrder:
         assert job.unmerged() == []
 
 
-class AllAtOnce:
+class AllAtOnce(Here):
     """Every block is finished while no other one seems to be, as by as many processes; then chunks are merged.
 
     Args:
@@ -145,7 +153,7 @@ def test_a_batch_never_holds_windows_of_two_blocks(volume, tmp_path):
     assert executor.steps > 40
 
 
-class Keeps:
+class Keeps(Here):
     """Keeps the job, as it is before any block is done."""
 
     def run(self, job, blocks, progress):

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from tests.inferers.runs import TwoOutputs, make_volume, numbered, snapshot
 from tests.inferers.small_run import ARGUMENTS, SHAPE, WINDOWS, stopped
 
@@ -81,6 +82,19 @@ def test_an_output_is_not_replaced_before_it_is_sure_that_the_run_can_begin(smal
     with pytest.raises(FileExistsError, match=r"out\.run exists and is no unfinished run"):
         ZarrSlidingWindowInferer(**arguments, overwrite=True)(small_volume, TwoOutputs())
     assert snapshot(tmp_path / "out.zarr") == whole_bytes
+
+
+def test_another_number_of_threads_goes_on_and_says_so(small_volume, tmp_path, caplog):
+    arguments, threads = {**ARGUMENTS, "output": tmp_path / "out"}, torch.get_num_threads()
+    stopped(small_volume, arguments)
+    try:
+        torch.set_num_threads(threads + 1)
+        inferer = ZarrSlidingWindowInferer(**arguments)
+        inferer(small_volume, TwoOutputs())
+    finally:
+        torch.set_num_threads(threads)
+    assert inferer.totals.resumed > 0
+    assert f"goes on with threads: {threads} -> {threads + 1}: numbers may be rounded otherwise" in caplog.text
 
 
 def test_a_changed_input_is_noticed(tmp_path):

@@ -11,7 +11,14 @@ from .progress import RunProgress
 
 
 class Executor(Protocol):
-    """Predicts blocks; whoever does, the bytes are the same."""
+    """Predicts blocks; whoever does, the bytes are the same.
+
+    Attributes:
+        threads: with which each process computes.
+    """
+
+    @property
+    def threads(self) -> int: ...
 
     def run(self, job: BlockJob, blocks: Sequence[Block], progress: RunProgress) -> None:
         """Predict blocks, merge what they leave unmerged, report each to `progress`, and build the coarser levels."""

@@ -15,6 +15,9 @@ from .outputs import OutputFormat
 from .settings import StreamSettings
 from .window_transform import WindowTransform, describe
 
+MACHINE = ("device", "threads")
+"""Entries in which runs may differ: how the network's sums are rounded."""
+
 
 def run_header(
     settings: StreamSettings,
@@ -25,6 +28,7 @@ def run_header(
     transform: WindowTransform | None,
     targets: Mapping[str, Target],
     formats: Mapping[str, OutputFormat],
+    machine: tuple[str, int],
 ) -> dict[str, Any]:
     """The settings, inputs and weights of a run, as JSON; two runs of equal headers write equal bytes.
 
@@ -37,6 +41,7 @@ def run_header(
         transform: of each window.
         targets: rows of what is written.
         formats: per target, what is written.
+        machine: type of the device, and number of threads, with which the network computes.
     """
     return {
         "input": volume.path,
@@ -66,6 +71,7 @@ def run_header(
             name: [form.channels, form.dtype, str(targets[name].activation), form.attributes]
             for name, form in formats.items()
         },
+        **dict(zip(MACHINE, machine, strict=True)),
     }
 
 

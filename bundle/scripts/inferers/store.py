@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from ..volumes.paths import join
 from ..volumes.stores import open_store
 from .outputs import ATTRIBUTE, OutputFormat
 from .partial_sums import SUMS
+from .run_header import MACHINE
+
+logger = logging.getLogger(__name__)
 
 DONE, MERGED = "done", "merged"
 """Ledgers of a run's folder: of its blocks, and of chunks that no block could write."""
@@ -106,7 +110,8 @@ class PredictionStore:
             return False
         if not resume:
             raise FileExistsError(f"{self.path} exists; give resume = true, overwrite = true, or another output")
-        if differences := header_differences(stored, as_json(header)):
+        wanted, kept = as_json(header), {key: stored[key] for key in MACHINE if key in stored}
+        if differences := header_differences(stored, wanted | kept):
             raise ValueError(
                 f"{self.path} holds a run with other settings: {'; '.join(differences)}. Give the same settings to go "
                 "on with it, another output, or overwrite = true to start anew"
@@ -115,6 +120,12 @@ class PredictionStore:
             if self.folder.read(_HEADER) is not None:  # killed before it was gone
                 self.folder.remove()
             return True
+        if differences := header_differences(kept, {key: wanted.get(key) for key in kept}):
+            logger.warning(
+                "%s goes on with %s: numbers may be rounded otherwise than in the blocks that are finished",
+                self.path,
+                "; ".join(differences),
+            )
         _sweep(self.path)
         return False
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from ..blockwise import Behind, ahead
 from .block_job import BATCHES_AHEAD, BlockJob
 from .block_layout import Block
@@ -19,6 +21,10 @@ class InProcess:
     One thread reads the next windows while the network runs, another one writes what the block before came to. All
     queues are short, so that memory holds the sums and the voxels of two blocks at most.
     """
+
+    @property
+    def threads(self) -> int:
+        return torch.get_num_threads()
 
     def run(self, job: BlockJob, blocks: Sequence[Block], progress: RunProgress) -> None:
         """Predict blocks in their order, then merge what is unmerged and build the coarser levels.

@@ -103,8 +103,17 @@ class VolumeRun:
         if self.settings.overwrite:
             self.store.remove()
         layout = self._layout(self.store.stored_header())
+        machine = _device_of(self.network, self.settings.network_device).type, self.executor.threads
         header = run_header(
-            self.settings, self.volume, self.mask, self.network, layout, self.transform, self.targets, self.formats
+            self.settings,
+            self.volume,
+            self.mask,
+            self.network,
+            layout,
+            self.transform,
+            self.targets,
+            self.formats,
+            machine,
         )
         is_begun = self.store.stored_header() is not None
         is_done = self.store.begin(header, resume=self.settings.resume)
