@@ -63,7 +63,7 @@ def test_a_run_in_a_bucket_goes_on_to_the_same_bytes(small_volume, bucket, tmp_p
 def test_a_bucket_that_holds_something_else_is_left_alone(small_volume, server, bucket):
     servers.client(server).put_object(Bucket="bucket", Key="taken.zarr/thesis.txt", Body=b"kept")
     arguments = {**ARGUMENTS, "output": "s3://bucket/taken"}
-    with pytest.raises(FileExistsError, match=r"s3://bucket/taken\.zarr exists and is no prediction"):
+    with pytest.raises(FileExistsError, match=r"s3://bucket/taken\.zarr exists and was not written"):
         ZarrSlidingWindowInferer(**arguments)(small_volume, TwoOutputs())
     with pytest.raises(FileExistsError, match=r"s3://bucket/taken\.zarr exists and is no zarr group"):
         ZarrSlidingWindowInferer(**arguments, overwrite=True)(small_volume, TwoOutputs())

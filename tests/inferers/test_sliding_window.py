@@ -318,7 +318,7 @@ def test_other_settings_on_the_same_output_are_refused(tmp_path):
 def test_a_foreign_output_is_left_alone(tmp_path):
     volume, _ = make_volume(tmp_path / "in.zarr", (20, 20, 20))
     zarr.create_group(str(tmp_path / "mine.zarr"), attributes={"kept": 1})
-    with pytest.raises(FileExistsError, match=r"mine\.zarr exists and is no prediction"):
+    with pytest.raises(FileExistsError, match=r"mine\.zarr exists and was not written"):
         ZarrSlidingWindowInferer((10, 10, 10), targets=TARGETS, output=tmp_path / "mine")(volume, TwoOutputs())
     assert zarr.open_group(str(tmp_path / "mine.zarr"), mode="r").attrs["kept"] == 1
 

@@ -140,7 +140,7 @@ def test_what_is_removed_leaves_nothing(store, tmp_path, is_finished):
 def test_another_group_is_replaced_only_on_request(store, tmp_path):
     zarr.create_group(store.path, attributes={"kept": 1})
     before = snapshot(tmp_path)
-    with pytest.raises(FileExistsError, match=r"x\.zarr exists and is no prediction of this bundle; .* overwrite"):
+    with pytest.raises(FileExistsError, match=r"x\.zarr exists and was not written by this bundle; .* overwrite"):
         store.begin(HEADER, resume=True)
     assert snapshot(tmp_path) == before
     store.remove()
@@ -166,7 +166,7 @@ def test_what_is_no_group_is_never_deleted(store, tmp_path, make):
     before = snapshot(tmp_path)
     with pytest.raises(FileExistsError, match=r"x\.zarr exists and is no zarr group, so overwrite = true does not"):
         store.remove()
-    with pytest.raises(FileExistsError, match=r"x\.zarr exists and is no prediction of this bundle"):
+    with pytest.raises(FileExistsError, match=r"x\.zarr exists and was not written by this bundle"):
         store.begin(HEADER, resume=True)
     assert snapshot(tmp_path) == before
 

@@ -5,5 +5,19 @@ from .headers import as_json, header_differences
 from .ledger import Index, Ledger
 from .prefetch import Behind, ahead
 from .run_folder import RunFolder
+from .run_group import RunGroup
+from .run_places import report_place, run_folder_path
 
-__all__ = ["Behind", "DaskWorkers", "Index", "Ledger", "RunFolder", "ahead", "as_json", "header_differences"]
+__all__ = [
+    "Behind",
+    "DaskWorkers",
+    "Index",
+    "Ledger",
+    "RunFolder",
+    "RunGroup",
+    "ahead",
+    "as_json",
+    "header_differences",
+    "report_place",
+    "run_folder_path",
+]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from monai.data.utils import compute_importance_map
 
-from ..blockwise import Ledger, RunFolder
+from ..blockwise import Ledger, RunFolder, report_place, run_folder_path
 from ..geometry import Target, parse_targets
 from ..volumes import CannotListError, Grid, Volume, open_resampled, tolerant_volume, write_nifti
 from .block_job import BlockJob
@@ -22,14 +22,14 @@ from .block_layout import Block, BlockLayout, usual_block_size
 from .block_reader import BlockReader
 from .ensemble import Ensemble
 from .executor import Executor
-from .output_paths import nifti_suffix, output_path, report_place, run_folder_path
+from .output_paths import nifti_suffix, output_path
 from .outputs import output_format, raw_format
 from .partial_sums import PartialSums
 from .predictor import Predictor
 from .progress import RunProgress
 from .run_header import run_header
 from .settings import StreamSettings
-from .store import DONE, MERGED, PredictionStore
+from .store import DONE, MERGED, PARTS, PredictionStore
 from .streaming import InProcess
 from .test_time_augmentation import TestTimeAugmentation
 from .totals import Totals
@@ -118,7 +118,7 @@ class VolumeRun:
         is_begun = self.store.stored_header() is not None
         is_done = self.store.begin(header, resume=self.settings.resume)
         if is_begun and self.store.lacks(self.formats):  # somebody has deleted what was written
-            self.store.forget(header)
+            self.store.forget(header, PARTS)
             is_done = False
         try:
             self._create()
