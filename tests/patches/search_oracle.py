@@ -54,18 +54,21 @@ def parts(label, chunks, low, high):
 
 def joined(boxes, axis):
     """Boxes of which one begins along an axis where another ends, with equal sides, become one."""
-    boxes = set(boxes)
-    while True:
-        pairs = [(a, b) for a, b in itertools.permutations(boxes, 2) if follows(a, b, axis)]
-        if not pairs:
-            return sorted(boxes)
-        a, b = pairs[0]
-        boxes = (boxes - {a, b}) | {(a[0], b[1])}
-
-
-def follows(a, b, axis):
-    others = [i for i in range(3) if i != axis]
-    return a[1][axis] == b[0][axis] and all(a[k][i] == b[k][i] for k in (0, 1) for i in others)
+    rows = {}
+    for first, last in boxes:
+        sides = first[:axis] + first[axis + 1 :], last[:axis] + last[axis + 1 :]
+        rows.setdefault(sides, []).append((first, last))
+    found = []
+    for row in rows.values():
+        row.sort(key=lambda box: box[0][axis])
+        kept = [row[0]]
+        for first, last in row[1:]:
+            if kept[-1][1][axis] == first[axis]:
+                kept[-1] = (kept[-1][0], last)
+            else:
+                kept.append((first, last))
+        found += kept
+    return sorted(found)
 
 
 def cut(label, low, high):
