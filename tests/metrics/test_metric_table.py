@@ -1,5 +1,7 @@
 """Names, defaults and faults."""
 
+import re
+
 import pytest
 
 from scripts.geometry import Kind, Target
@@ -7,9 +9,13 @@ from scripts.metrics import (
     METRIC_NAMES,
     R2,
     AngularError,
+    CalibrationError,
     EndPointError,
+    HausdorffDistance95,
     LabelDice,
+    LabelIoU,
     MeanAbsoluteError,
+    SurfaceDice,
     SurfaceDistance,
     default_metrics,
     make_metric,
@@ -37,14 +43,20 @@ def test_every_name_builds_its_metric():
     built = {name: make_metric(name, target, (3, 2, 1)) for name in METRIC_NAMES}
     assert {name: type(metric) for name, metric in built.items()} == {
         "dice": LabelDice,
+        "iou": LabelIoU,
         "surface_distance": SurfaceDistance,
+        "hausdorff95": HausdorffDistance95,
+        "surface_dice": SurfaceDice,
+        "ece": CalibrationError,
         "mae": MeanAbsoluteError,
         "r2": R2,
         "epe": EndPointError,
         "angle": AngularError,
     }
     assert built["dice"].channels == 4
-    assert built["surface_distance"].spacing == [3, 2, 1]
+    for name in ("surface_distance", "hausdorff95", "surface_dice"):
+        assert built[name].spacing == [3, 2, 1]
+    assert built["surface_dice"].tolerance is None
 
 
 def test_all_faults_at_once():
@@ -56,9 +68,32 @@ def test_all_faults_at_once():
         }
     )
     other_fit = "metrics that fit: mae, r2, epe, angle"
-    fit = "metrics that fit: dice, surface_distance"
+    fit = "metrics that fit: dice, iou, surface_distance, hausdorff95, surface_dice, ece"
     assert faults == [
         f"targets: sheet: unknown metric 'dise' (did you mean 'dice'?); {fit}",
         f"targets: sheet: metric 'epe' needs kind vector or normal, but this is a label; {fit}",
         f"targets: normals: metric 'surface_distance' needs kind label, but this is a normal; {other_fit}",
     ]
+
+
+def test_numbers_behind_names():
+    target = Target("t", 1)
+    assert make_metric("surface_dice@2.5", target, (1, 1, 1)).tolerance == 2.5
+    assert metric_faults({"t": {"channels": 1, "metric": ["surface_dice@2.5", "surface_dice@0", "ece"]}}) == []
+    takes = "expected a number of at least 0 behind '@', the tolerance, a length in the unit of the spacing; got"
+    wrong = {
+        "surface_dice@two": f"metric 'surface_dice@two': {takes} 'two'",
+        "surface_dice@-1": f"metric 'surface_dice@-1': {takes} '-1'",
+        "surface_dice@nan": f"metric 'surface_dice@nan': {takes} 'nan'",
+        "surface_dice@": f"metric 'surface_dice@': {takes} ''",
+        "dice@3": "metric 'dice@3': 'dice' takes no number behind '@'",
+    }
+    assert metric_faults({"t": {"channels": 1, "metric": list(wrong)}}) == [f"targets: t: {w}" for w in wrong.values()]
+    for name, fault in wrong.items():
+        with pytest.raises(ValueError, match=re.escape(fault)):
+            make_metric(name, target, (1, 1, 1))
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match=r"unknown metric 'iuo' \(did you mean 'iou'\?\); metrics are: dice, iou,"):
+        make_metric("iuo", Target("t", 1), (1, 1, 1))

@@ -82,3 +82,13 @@ def test_2d_takes_the_last_two_spacings():
 def test_too_few_spacings():
     with pytest.raises(ValueError, match=r"spacing must be 3 numbers for 3 spatial axes, got \[1.0, 1.0\]"):
         SurfaceDistance((1, 1)).update(_plane(1), _plane(1))
+
+
+def test_what_two_processes_saw_adds_up():
+    whole, first, second = SurfaceDistance(), SurfaceDistance(), SurfaceDistance()
+    pairs = [(_plane(1), _plane(5)), (_plane(3), _plane(4)), (_plane(3), torch.zeros_like(_plane(3)))]
+    for pair, part in zip(pairs, (first, second, second), strict=True):
+        whole.update(*pair)
+        part.update(*pair)
+    first.merge(second)
+    assert first.compute() == whole.compute()

@@ -1,24 +1,75 @@
-"""Metrics: what is measured over a validation set. Tensors in, plain numbers out."""
+"""Metrics: what is measured over a validation set, a volume or a crop. Tensors or arrays in, plain numbers out."""
 
+from .adapted_rand import AdaptedRand, adapted_rand
 from .base import Metric
+from .calibration_error import CalibrationError
+from .cellmap_instances import CELLMAP_INSTANCE_CLASSES, CELLMAP_VERSION, cellmap_instance_counts
+from .cellmap_scores import (
+    cellmap_class_score,
+    cellmap_missing_counts,
+    cellmap_overall_score,
+    cellmap_semantic_counts,
+    cellmap_semantic_score,
+)
+from .contingency import Contingency
+from .counts import Counts
+from .hausdorff95 import HausdorffDistance95
 from .label_dice import LabelDice
+from .label_iou import LabelIoU
+from .matching import (
+    AVERAGE_PRECISION_THRESHOLDS,
+    Matching,
+    match_objects,
+    matching_scores,
+    mean_average_precision,
+)
 from .metric_table import METRIC_NAMES, default_metrics, make_metric, metric_faults
 from .multi_task_metric import MultiTaskMetric
 from .number_errors import R2, MeanAbsoluteError
+from .overlap import class_overlaps, overlap
+from .surface_dice import SurfaceDice
 from .surface_distance import SurfaceDistance
+from .surfaces import SurfaceDistances, surface_distances
+from .variation_of_information import variation_of_information
 from .vector_errors import AngularError, EndPointError
 
 __all__ = [
+    "AVERAGE_PRECISION_THRESHOLDS",
+    "CELLMAP_INSTANCE_CLASSES",
+    "CELLMAP_VERSION",
     "METRIC_NAMES",
     "R2",
+    "AdaptedRand",
     "AngularError",
+    "CalibrationError",
+    "Contingency",
+    "Counts",
     "EndPointError",
+    "HausdorffDistance95",
     "LabelDice",
+    "LabelIoU",
+    "Matching",
     "MeanAbsoluteError",
     "Metric",
     "MultiTaskMetric",
+    "SurfaceDice",
     "SurfaceDistance",
+    "SurfaceDistances",
+    "adapted_rand",
+    "cellmap_class_score",
+    "cellmap_instance_counts",
+    "cellmap_missing_counts",
+    "cellmap_overall_score",
+    "cellmap_semantic_counts",
+    "cellmap_semantic_score",
+    "class_overlaps",
     "default_metrics",
     "make_metric",
+    "match_objects",
+    "matching_scores",
+    "mean_average_precision",
     "metric_faults",
+    "overlap",
+    "surface_distances",
+    "variation_of_information",
 ]
