@@ -10,17 +10,21 @@ from typing import Any
 import fire
 
 from .workflows.convert import convert
+from .workflows.datasplit import datasplit
 from .workflows.demo import demo
 from .workflows.import_nnunet import import_nnunet
 from .workflows.import_task import import_task
+from .workflows.pack import pack
 from .workflows.phantom import phantom
 from .workflows.plan import plan
 
 VERBS: dict[str, Callable[..., Any]] = {
     "convert": convert,
+    "datasplit": datasplit,
     "demo": demo,
     "import-nnunet": import_nnunet,
     "import-task": import_task,
+    "pack": pack,
     "phantom": phantom,
     "plan": plan,
 }

@@ -1,5 +1,8 @@
 """Which patches to use: search, index, cache, splits."""
 
+from .cellmap_crops import Crop, CropClass, find_crops, keep_fine
+from .cellmap_patches import crop_patches
+from .cellmap_split import cellmap_volumes, crop_volumes, split_crops
 from .choose import choose_patches
 from .class_counts import ClassCounts, count_classes
 from .datalists import read_datalist, read_datasplit, write_datalist, write_datasplit
@@ -15,15 +18,22 @@ from .table import OPTION_KEYS, array_keys, make_datalist, open_array, open_imag
 __all__ = [
     "OPTION_KEYS",
     "ClassCounts",
+    "Crop",
+    "CropClass",
     "PatchDataset",
     "PatchSampler",
     "SeededIndex",
     "add_start_ranges",
     "array_keys",
+    "cellmap_volumes",
     "choose_patches",
     "count_classes",
+    "crop_patches",
+    "crop_volumes",
+    "find_crops",
     "find_patches",
     "image_statistics",
+    "keep_fine",
     "make_datalist",
     "open_array",
     "open_images",
@@ -32,6 +42,7 @@ __all__ = [
     "reference_key",
     "sample_seed",
     "select_patches",
+    "split_crops",
     "split_patches",
     "volume_box",
     "volume_faults",

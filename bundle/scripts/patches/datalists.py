@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from ..geometry import IMAGE_KEY, Kind, did_you_mean, parse_targets, stored_keys
-from ..volumes import is_url
+from ..volumes import is_url, open_volume
+from .cellmap_scale import is_as_fine, scale_limit
 from .table import OPTION_KEYS, array_keys
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,11 @@ def write_datalist(
 
 
 def read_datasplit(
-    path: str | Path, targets: Mapping[str, Any], *, spacing: Sequence[float] | None = None
+    path: str | Path,
+    targets: Mapping[str, Any],
+    *,
+    spacing: Sequence[float] | None = None,
+    filter_by_scale: bool | float | Sequence[float] = False,
 ) -> list[Row]:
     """Read a data split of CellMap's toolbox into a `volumes` table.
 
@@ -112,13 +117,16 @@ def read_datasplit(
         targets: the `targets` table.
         spacing: voxel size z, y, x at which everything is read. Needed where label crops are parts of the raw volume,
             or of another resolution: arrays are then placed by their physical position.
+        filter_by_scale: leave out labels whose finest level is coarser along any axis: false: none; true: than
+            `spacing`; than a number, or than one per axis. Such a label is unknown there.
 
     Raises:
-        FileNotFoundError: if the file does not exist.
-        ValueError: for a line that is not of this form; the message names it.
+        FileNotFoundError: if the file does not exist, or with `filter_by_scale` a label.
+        ValueError: for a line that is not of this form; the message names it. If no line is left.
     """
     source = Path(path)
     wanted = stored_keys(targets)
+    limit = scale_limit(filter_by_scale, spacing)
     rows: list[Row] = []
     for where, (usage, raw_store, raw_dataset, label_store, group) in _csv_lines(source):
         if usage not in _SPLIT_OF_USAGE:
@@ -134,15 +142,22 @@ def read_datasplit(
         if not known:
             logger.info("%s: none of its classes %s is a target; left out", where, classes)
             continue
-        labels = _relative_to(source.parent, label_store)
-        row: Row = {IMAGE_KEY: _join(_relative_to(source.parent, raw_store), raw_dataset)}
-        row.update({name: _join(labels, listed[1], name) for name in known})
+        store = _relative_to(source.parent, label_store)
+        labels = {name: _join(store, listed[1], name) for name in known}
+        if limit is not None:
+            labels = {name: label for name, label in labels.items() if is_as_fine(open_volume(label).spacing, limit)}
+            if coarse := [name for name in known if name not in labels]:
+                logger.info("%s: %s coarser than %s, left out", where, ", ".join(coarse), list(limit))
+            if not labels:
+                continue
+        row: Row = {IMAGE_KEY: _join(_relative_to(source.parent, raw_store), raw_dataset), **labels}
         row["split"] = _SPLIT_OF_USAGE[usage]
         if spacing is not None:
             row["spacing"] = [float(value) for value in spacing]
         rows.append(row)
     if not rows:
-        raise ValueError(f"{source}: no line has a class that a target reads; targets read: {', '.join(wanted)}")
+        fine = "" if limit is None else f" and is as fine as filter_by_scale = {list(limit)}"
+        raise ValueError(f"{source}: no line has a class that a target reads{fine}; targets read: {', '.join(wanted)}")
     return rows
 
 

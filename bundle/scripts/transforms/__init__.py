@@ -2,6 +2,9 @@
 
 from .blur import RandBlur, RandBlurd, gaussian_blur
 from .boundary import LabelToBoundary, LabelToBoundaryd
+from .class_deduction import fill_unknown
+from .class_hierarchy import ClassHierarchy
+from .class_relations import FillUnknownClasses, FillUnknownClassesd, fill_crop
 from .contrast import RandContrast, RandContrastd, stretch_contrast
 from .dilate import DilateLabel, DilateLabeld
 from .distance import LabelToDistance, LabelToDistanced
@@ -25,8 +28,11 @@ from .transpose import RandTranspose, RandTransposed, transpose_axes
 
 __all__ = [
     "ApplySpatiald",
+    "ClassHierarchy",
     "DilateLabel",
     "DilateLabeld",
+    "FillUnknownClasses",
+    "FillUnknownClassesd",
     "LabelToBoundary",
     "LabelToBoundaryd",
     "LabelToDistance",
@@ -63,6 +69,8 @@ __all__ = [
     "SpatialDraw",
     "TakeReferenceAffine",
     "TakeReferenceAffined",
+    "fill_crop",
+    "fill_unknown",
     "gamma_curve",
     "gaussian_blur",
     "lower_resolution",
