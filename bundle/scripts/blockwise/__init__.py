@@ -2,19 +2,24 @@
 
 from .dask_workers import DaskWorkers
 from .headers import as_json, header_differences
+from .jobs import Call, Job
 from .ledger import Index, Ledger
 from .prefetch import Behind, ahead
 from .run_folder import RunFolder
 from .run_group import RunGroup
 from .run_places import report_place, run_folder_path
+from .threads import Threads
 
 __all__ = [
     "Behind",
+    "Call",
     "DaskWorkers",
     "Index",
+    "Job",
     "Ledger",
     "RunFolder",
     "RunGroup",
+    "Threads",
     "ahead",
     "as_json",
     "header_differences",

@@ -9,12 +9,13 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
 from . import worker_code
 from .dask_workers import DaskWorkers
+from .jobs import Call, Job
 
 try:
     import cloudpickle
@@ -29,16 +30,6 @@ logger = logging.getLogger(__name__)
 _PACKAGE = __name__.split(".")[0]
 _TASKS_PER_THREAD = 2
 """Parts that are handed out before they are needed: one is computed, one waits."""
-
-Call = tuple[str, tuple[int, ...]]
-"""Name of a job's method, and the part that it is called with."""
-
-
-class Job(Protocol):
-    """Something with methods that take a part and return a small result."""
-
-    def prepared(self, worker: int) -> contextlib.AbstractContextManager[Any]:
-        """What holds while a worker process works on the job; `worker` numbers the processes."""
 
 
 class DaskPool:

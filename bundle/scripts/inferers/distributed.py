@@ -17,7 +17,8 @@ from .progress import RunProgress
 from .store import PredictionStore
 
 if TYPE_CHECKING:
-    from ..blockwise.dask_pool import Call, DaskPool
+    from ..blockwise import Call
+    from ..blockwise.dask_pool import DaskPool
 
 
 class Distributed(DaskWorkers):

@@ -2,6 +2,10 @@
 
 from .affinities import affinities_to_boundary, boundary_to_affinities, direct_offsets, labels_to_affinities
 from .agglomeration import Agglomeration, absorb_small, agglomerate
+from .block_agglomeration import Agglomerated
+from .block_components import BlockFunction, Components
+from .block_segmentation import BlockSegmentation
+from .block_watershed import Watershed
 from .filters import keep_objects, select_objects
 from .fragments import watershed_fragments
 from .holes import contacts, fill_holes, holes_to_fill
@@ -12,17 +16,24 @@ from .objects import ObjectTable, merge_tables, object_table
 from .region_graph import RegionGraph, build_region_graph, contract_region_graph, merge_region_graphs
 from .relabelling import dense_ids, relabel, relabel_sequential, smallest_dtype
 from .seeds import candidate_peaks, depth, distance_peaks, marker_seeds, place_seeds, thin_out_peaks
+from .segmenter import Segmenter
 from .skeleton import Skeleton, skeletonize, write_swc
 from .thresholds import hysteresis, hysteresis_components, threshold
 from .union import face_pairs, join, join_flags
 from .watershed import seeded_watershed
 
 __all__ = [
+    "Agglomerated",
     "Agglomeration",
+    "BlockFunction",
+    "BlockSegmentation",
+    "Components",
     "Mesh",
     "ObjectTable",
     "RegionGraph",
+    "Segmenter",
     "Skeleton",
+    "Watershed",
     "absorb_small",
     "affinities_to_boundary",
     "agglomerate",
