@@ -131,7 +131,7 @@ def test_filters_and_the_table_speak_of_whole_objects(tmp_path):
         wanted = np.isin(labels, [p.label for p in expected])
         assert same_partition(read(output), np.where(wanted, labels, 0)), name
         counts.add(len(expected))
-        rows = list(csv.DictReader((tmp_path / f"{name}_objects.csv").open()))
+        rows = list(csv.DictReader((tmp_path / f"{name}_objects.csv").read_text().splitlines()))
         found = sorted((int(r["voxels"]), *(int(r[f"{axis}_start"]) for axis in "zyx")) for r in rows)
         assert found == sorted((int(p.area), *p.bbox[:3]) for p in expected), name
         assert [int(r["id"]) for r in rows] == list(range(1, len(expected) + 1))

@@ -1,6 +1,6 @@
 """What any computation over a huge volume shares: finished parts, what was run, work ahead and behind."""
 
-from .dask_workers import DaskWorkers
+from .dask_workers import DaskWorkers, choose_workers
 from .headers import as_json, header_differences
 from .jobs import Call, Job
 from .ledger import Index, Ledger
@@ -22,6 +22,7 @@ __all__ = [
     "Threads",
     "ahead",
     "as_json",
+    "choose_workers",
     "header_differences",
     "report_place",
     "run_folder_path",

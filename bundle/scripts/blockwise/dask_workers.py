@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .threads import Threads
+
 if TYPE_CHECKING:
     from .dask_pool import DaskPool
 
@@ -39,3 +41,15 @@ class DaskWorkers:
         from .dask_pool import DaskPool  # needs the extra
 
         return DaskPool(self)
+
+
+def choose_workers(cluster: Any = None, n_workers: int | None = None, threads: int = 1) -> Threads | DaskWorkers:
+    """Who does the parts of a job: threads of this process, or Dask's workers where any are named.
+
+    Args:
+        cluster, n_workers: see `DaskWorkers`; neither: this process.
+        threads: of this process, each with a part of its own; of each of Dask's workers, which all do one part.
+    """
+    if cluster is None and n_workers is None:
+        return Threads(threads)
+    return DaskWorkers(cluster, n_workers, threads)

@@ -1,0 +1,104 @@
+"""Objects from predictions by configs/process.json, as a user runs it."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from monai.bundle import ConfigParser
+from scipy import ndimage
+from skimage import measure
+from tests.bundle.running import BUNDLE, options, run, write_overlay
+
+from scripts.blockwise import DaskWorkers, Threads
+from scripts.segmentation import BlockSegmentation
+from scripts.volumes import create_ome_zarr, open_volume
+
+PAGE = (BUNDLE / "docs" / "process.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def prediction(tmp_path_factory):
+    """Blobs, as a network's probability is written: uint8 x 255."""
+    noise = ndimage.gaussian_filter(np.random.default_rng(0).random((40, 44, 48)), 1)
+    values = (255 * (noise - noise.min()) / (noise.max() - noise.min())).astype(np.uint8)[None]
+    path = tmp_path_factory.mktemp("p") / "prediction.zarr"
+    attributes = {"polytome": {"scale": 1 / 255, "offset": 0.0}}
+    writer = create_ome_zarr(path, values.shape, "uint8", spacing=(2, 1, 1), unit="um", attributes=attributes)
+    writer.write((0, 0, 0), values)
+    return path
+
+
+def read(path):
+    volume = open_volume(path)
+    return volume.read((0, 0, 0), volume.spatial_shape)[0]
+
+
+def objects(prediction, above):
+    return measure.label(read(prediction) / 255 > above, connectivity=1).max()
+
+
+@pytest.mark.parametrize("ids", [["processing"], []], ids=["by name", "without"])
+def test_both_ways_of_starting(prediction, tmp_path, ids):
+    settings = options(input=prediction, output=tmp_path / "out", block_size="[16,16,16]", chunk_size=16)
+    run(*ids, *settings, configs=["configs/process.json"])
+    assert read(tmp_path / "out.zarr" / "objects").max() == objects(prediction, 0.5) > 10
+    assert json.loads((tmp_path / "out.json").read_text())["blocks"] == 27
+
+
+def test_an_overlay_chooses_how_and_the_command_line_filters(prediction, tmp_path):
+    segmenter = {"_target_": "scripts.segmentation.Components", "source": "foreground", "above": 0.7}
+    overlay = write_overlay(tmp_path / "overlay.json", segmenter=segmenter)
+    settings = options(input=prediction, output=tmp_path / "out", largest=3, n_workers=2)
+    run("processing", *settings, configs=["configs/process.json", overlay])
+    assert read(tmp_path / "out.zarr" / "objects").max() == 3 < objects(prediction, 0.7)
+
+
+def bound(**changes):
+    parser = ConfigParser()
+    parser.read_config(BUNDLE / "configs" / "process.json")
+    for key, value in changes.items():
+        parser[key] = value
+    return parser
+
+
+def test_every_setting_reaches_the_segmentation(prediction, tmp_path):
+    changes = {
+        "min_size": 3, "max_size": 9, "physical_sizes": True, "largest": 2, "drop_border": True,
+        "block_size": [32, 64, 32], "chunk_size": 32, "levels": 1, "ome_version": "0.4", "scratch": str(tmp_path / "s"),
+        "resume": False, "overwrite": True, "threads": 3,
+    }  # fmt: skip
+    segmentation = bound(input=str(prediction), output=str(tmp_path / "o"), **changes).get_parsed_content(
+        "segmentation"
+    )
+    assert isinstance(segmentation, BlockSegmentation)
+    assert segmentation.filters == {key: changes[key] for key in list(changes)[:5]}
+    assert segmentation.grid.block_size == (32, 64, 32)
+    assert (segmentation.levels, segmentation.ome_version) == (1, "0.4")
+    assert (segmentation.resume, segmentation.overwrite) == (False, True)
+    assert segmentation.group.folder.path.startswith(str(tmp_path / "s"))
+    assert segmentation.workers == Threads(3)
+
+
+def test_memory_and_workers_are_chosen_by_the_config(prediction, tmp_path):
+    small = bound(input=str(prediction), output=str(tmp_path / "o"), memory_limit=2 * 64 * 16**3, chunk_size=8)
+    assert small.get_parsed_content("segmentation").grid.block_size == (16, 16, 16)
+    dask = bound(input=str(prediction), output=str(tmp_path / "o"), cluster="tcp://host:1", n_workers=2)
+    assert dask.get_parsed_content("workers") == DaskWorkers("tcp://host:1", 2, 2)
+
+
+@pytest.mark.parametrize("example", re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL))
+def test_examples_of_the_page_bind(example, prediction, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    overlay = json.loads(example)
+    (tmp_path / "my_code.py").write_text(
+        "def find_vessels(arrays, spacing):\n    return arrays['foreground'][0] > 0.5\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    for name, path in overlay.get("inputs", {}).items():
+        if not path.startswith("@"):
+            seeds, values = np.arange(40 * 44 * 48, dtype=np.uint16) % 7, read(prediction).astype(np.float32) / 255
+            data = seeds.reshape(1, 40, 44, 48) if name == "seeds" else values[None]
+            create_ome_zarr(path, data.shape, data.dtype, spacing=(2, 1, 1)).write((0, 0, 0), data)
+    parser = bound(input=str(prediction), output=str(tmp_path / "out"), **overlay)
+    assert parser.get_parsed_content("segmentation").run()
