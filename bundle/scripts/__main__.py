@@ -17,6 +17,7 @@ from .workflows.import_task import import_task
 from .workflows.pack import pack
 from .workflows.phantom import phantom
 from .workflows.plan import plan
+from .workflows.view import view
 
 VERBS: dict[str, Callable[..., Any]] = {
     "convert": convert,
@@ -27,6 +28,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "pack": pack,
     "phantom": phantom,
     "plan": plan,
+    "view": view,
 }
 
 
@@ -40,7 +42,7 @@ def _plainly(verb: Callable[..., Any]) -> Callable[..., Any]:
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return verb(*args, **kwargs)
-        except (ValueError, TypeError, OSError) as error:
+        except (ValueError, TypeError, OSError, ImportError) as error:
             sys.exit(f"error: {error}")
 
     return run
