@@ -27,6 +27,7 @@ import harness
 import numpy as np
 import psutil
 from scipy import ndimage
+from scipy.spatial import cKDTree
 
 from scripts.blockwise import DaskWorkers, Threads
 from scripts.segmentation import (
@@ -127,7 +128,7 @@ def measure(what: str, folder: Path) -> None:
         for z in range(0, labels.shape[0], CHUNK):
             writer.write((z, 0, 0), labels[None, z : z + CHUNK])
     else:
-        workers = {"one-thread": Threads(1), "two-threads": Threads(2), "two-processes": DaskWorkers(n_workers=2)}[what]
+        workers = DaskWorkers(n_workers=2) if what == "two-processes" else Threads(2 if what == "two-threads" else 1)
         segmentation = BlockSegmentation(
             {"p": path}, Components("p", above=127), output, levels=1, memory_limit=LIMIT, workers=workers
         )
@@ -156,8 +157,6 @@ def agglomeration(size: int) -> harness.Rows:
     edge = size // 3
     rng = np.random.default_rng(0)
     points = rng.random((edge**3 // 4000, 3)) * edge
-    from scipy.spatial import cKDTree
-
     grid = np.stack(np.meshgrid(*[np.arange(edge)] * 3, indexing="ij"), -1).reshape(-1, 3)
     near, _ = cKDTree(points).query(grid, k=2, workers=-1)
     boundary = np.exp(-((near[:, 1] - near[:, 0]) ** 2) / 4).reshape(edge, edge, edge).astype(np.float32)
