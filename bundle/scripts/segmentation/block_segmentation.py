@@ -25,6 +25,7 @@ from ..volumes import (
 )
 from ..volumes.paths import join, repair_url
 from .block_grid import Block, BlockGrid, Triplet, usual_block
+from .block_holes import filled
 from .filters import keep_objects
 from .inputs import Array
 from .object_job import DONE, LINKS, MAPS, PIECES, ObjectJob, block_of, key
@@ -56,6 +57,8 @@ class BlockSegmentation:
         physical_sizes: whether those are physical volumes.
         largest: how many of the largest objects stay; `None`: all.
         drop_border: whether objects that touch the volume's border go.
+        fill_holes: voxels that a hole of an object may have to be filled: background that faces this object alone and
+            does not reach the volume's border; `None`: holes stay. Holes count for the sizes.
         block_size: z, y, x, multiples of `chunk_size`; `None`: as memory allows. Fragments depend on it,
             components do not.
         chunk_size: z, y, x of a chunk of the output.
@@ -82,6 +85,7 @@ class BlockSegmentation:
         physical_sizes: bool = False,
         largest: int | None = None,
         drop_border: bool = False,
+        fill_holes: int | None = None,
         block_size: Sequence[int] | int | None = None,
         chunk_size: Sequence[int] | int | None = None,
         levels: int | None = None,
@@ -97,7 +101,9 @@ class BlockSegmentation:
             wanted = f"{type(segmenter).__name__} reads {', '.join(segmenter.names)}"
             raise ValueError(f"{wanted}; inputs are {', '.join(inputs) or 'none'}")
         self.volumes = {name: open_volume(inputs[name]) for name in segmenter.names}
-        self.segmenter = segmenter
+        if fill_holes is not None and segmenter.shares_ids:
+            raise ValueError(f"fill_holes does not go with {type(segmenter).__name__}; fill the holes of its mask")
+        self.segmenter, self.fill_holes = segmenter, fill_holes
         self.filters = {
             "min_size": min_size,
             "max_size": max_size,
@@ -145,9 +151,10 @@ class BlockSegmentation:
         with self.workers.pool() as pool:
             blocks = self._active_blocks()
             self._step(pool, job, "label", PIECES, blocks)
-            pieces, counts = self._gather_pieces(blocks)
+            pieces, counts, n_objects = self._gather_pieces(blocks)
             job.offsets = {} if self.segmenter.shares_ids else _offsets(counts)
-            if self.segmenter.connectivity or self.segmenter.reach:
+            job.n_objects = n_objects
+            if self.segmenter.connectivity or self.segmenter.reach or job.has_background:
                 self._step(pool, job, "link", LINKS, blocks)
                 self._gather_links(pieces)
             tables = self._solve(job, pieces, counts)
@@ -178,7 +185,14 @@ class BlockSegmentation:
             chunks=self.chunk,
             keep=True,
         )
-        return ObjectJob(self.volumes, self.segmenter, self.grid, self.group.folder, writer)
+        return ObjectJob(
+            self.volumes,
+            self.segmenter,
+            self.grid,
+            self.group.folder,
+            writer,
+            has_background=self.fill_holes is not None,
+        )
 
     def _step(self, pool: Any, job: ObjectJob, method: str, part: str, blocks: Iterable[Block]) -> None:
         """Call a method for all blocks that have no file of this part yet."""
@@ -192,8 +206,8 @@ class BlockSegmentation:
             time.monotonic() - begun,
         )  # fmt: skip
 
-    def _gather_pieces(self, blocks: Sequence[Block]) -> tuple[Pieces, dict[Block, Array]]:
-        """All pieces with their numbers in the volume, and each block's own numbers of its pieces."""
+    def _gather_pieces(self, blocks: Sequence[Block]) -> tuple[Pieces, dict[Block, Array], dict[Block, int]]:
+        """All pieces with their numbers in the volume, each block's own numbers, and how many are of objects."""
         files = {block_of(name): content for name, content in self.group.folder.read_all(f"{PIECES}/").items()}
         found = {block: from_bytes(files[block]) for block in blocks}
         counts = {block: arrays["ids"] for block, arrays in found.items() if len(arrays["ids"])}
@@ -204,12 +218,14 @@ class BlockSegmentation:
         ]
         table = stack_tables(tables)
         strong, values = (_joined_up([found[block].get(name) for block in counts]) for name in ("strong", "values"))
-        return Pieces(table, strong, values), counts
+        n_objects = {block: int(found[block].get("n_objects", len(ids))) for block, ids in counts.items()}
+        return Pieces(table, strong, values), counts, n_objects
 
     def _gather_links(self, pieces: Pieces) -> None:
         files = [from_bytes(content) for content in self.group.folder.read_all(f"{LINKS}/").values()]
-        if self.segmenter.connectivity:
-            pieces.pairs = np.concatenate([pieces.pairs, *(arrays["pairs"] for arrays in files)])
+        for name in ("pairs", "contacts"):
+            found = [arrays[name] for arrays in files if name in arrays]
+            setattr(pieces, name, np.concatenate([getattr(pieces, name), *found]))
         if self.segmenter.reach and files:
             pieces.graph = merge_region_graphs(RegionGraph.from_arrays(arrays) for arrays in files)
 
@@ -218,7 +234,12 @@ class BlockSegmentation:
         solved = self.segmenter.solve(pieces) if len(pieces.table) else {}
         maps: dict[str, Array] = {}
         tables = {}
+        is_background = np.concatenate(
+            [np.zeros(0, bool), *(np.arange(len(ids)) >= job.n_objects[block] for block, ids in counts.items())]
+        )
         for name, objects in solved.items():
+            if self.fill_holes is not None:
+                objects = filled(pieces, objects, is_background, self.fill_holes)
             rows = np.flatnonzero(objects)
             merged = merge_tables([table_rows(pieces.table, rows, objects[rows])])
             kept = self._kept(merged)
@@ -261,7 +282,7 @@ class BlockSegmentation:
 
     def _active_blocks(self) -> list[Block]:
         """Blocks that may hold something, found without reading, in array order."""
-        where = self.segmenter.where
+        where = self.segmenter.where if self.fill_holes is None else None  # holes may be where nothing is stored
         if where is not None and not self.volumes[where].fill_value:
             try:
                 stored = self.volumes[where].stored_chunks(inside_shards=True)
@@ -274,7 +295,7 @@ class BlockSegmentation:
         return {
             "inputs": {name: [volume.path, volume.fingerprint()] for name, volume in self.volumes.items()},
             "segmenter": [type(self.segmenter).__name__, _described(dataclasses.asdict(self.segmenter))],
-            "filters": self.filters,
+            "filters": {**self.filters, "fill_holes": self.fill_holes},
             "block_size": list(self.grid.block_size),
             "chunk_size": list(self.chunk),
             "levels": self.levels,

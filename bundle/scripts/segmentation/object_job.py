@@ -12,7 +12,9 @@ import numpy as np
 from ..blockwise import RunFolder
 from ..volumes import OmeZarrWriter, Volume, open_volume
 from ..volumes.memory import give_back_memory
-from .block_grid import Block, BlockGrid, Slices
+from .block_grid import Block, BlockGrid, Slices, within
+from .block_holes import CONNECTIVITY, with_background
+from .holes import contacts
 from .inputs import Array
 from .objects import object_table
 from .pieces import BlockPieces, from_bytes, table_arrays, to_bytes
@@ -38,6 +40,8 @@ class ObjectJob:
         writer: of the pieces of all blocks.
         offsets: what is added to the numbers of a block's pieces to make them those of the volume.
         outputs: of the segmentations.
+        has_background: whether the background has pieces, too, after those of the objects.
+        n_objects: how many pieces of each block are of objects, where the background has pieces.
     """
 
     inputs: Mapping[str, Volume]
@@ -47,6 +51,8 @@ class ObjectJob:
     writer: OmeZarrWriter
     offsets: Mapping[Block, int] = field(default_factory=dict)
     outputs: Mapping[str, OmeZarrWriter] = field(default_factory=dict)
+    has_background: bool = False
+    n_objects: Mapping[Block, int] = field(default_factory=dict)
 
     def prepared(self, worker: int = 0) -> contextlib.AbstractContextManager[None]:
         """Nothing needs to be prepared."""
@@ -57,20 +63,29 @@ class ObjectJob:
         halo = self.segmenter.halo(self.spacing)
         box, own = self.grid.grown(block, halo, halo)
         pieces = self.segmenter.label(self._read(box), self.spacing, own)
+        known: dict[str, Any] = {}
+        if self.has_background:
+            pieces, known["n_objects"] = with_background(pieces)
         start = [s.start for s in self.grid.box(block)]
         table = object_table(pieces.labels, start, self.grid.shape)
         self.writer.write(start, pieces.labels[None].astype(self.writer.dtype))  # D H W -> 1 D H W
-        self.folder.write(key(PIECES, block), to_bytes(table_arrays(table) | _known(pieces)))
+        self.folder.write(key(PIECES, block), to_bytes(table_arrays(table) | _known(pieces) | known))
         give_back_memory()
 
     def link(self, block: Block) -> None:
         """Find which pieces of a block touch those of others."""
         found: dict[str, Array] = {}
-        if self.segmenter.connectivity:
+        if self.segmenter.connectivity or self.has_background:
             found["pairs"] = self._pairs(block)
+        if self.has_background:
+            box, own = self.grid.grown(block, (1, 1, 1), (1, 1, 1))
+            objects, background = self._both(box)
+            inside = np.zeros_like(background)
+            inside[own] = background[own]
+            found["contacts"] = contacts(inside, objects, CONNECTIVITY)
         if self.segmenter.reach:
             box, own = self.grid.grown(block, (0, 0, 0), (self.segmenter.reach,) * 3)
-            found |= self.segmenter.graph(self._pieces(box), self._read(box), own).to_arrays()
+            found |= self.segmenter.graph(self._both(box)[0], self._read(box), own).to_arrays()
         self.folder.write(key(LINKS, block), to_bytes(found))
         give_back_memory()
 
@@ -105,19 +120,27 @@ class ObjectJob:
             box, _ = self.grid.grown(block, margin, margin)
             face = slice(own[axis].stop - 1, own[axis].stop + 1)
             z, y, x = (face if other == axis else s for other, s in enumerate(box))
-            low, high = np.moveaxis(self._pieces((z, y, x)), axis, 0)  # two planes
-            found.append(face_pairs(low, high, self.segmenter.connectivity))
+            for planes, connectivity in zip(
+                self._both((z, y, x)), (self.segmenter.connectivity, CONNECTIVITY), strict=True
+            ):
+                if connectivity:
+                    low, high = np.moveaxis(planes, axis, 0)
+                    found.append(face_pairs(low, high, connectivity))
         return np.unique(np.concatenate(found), axis=0)
 
-    def _pieces(self, box: Slices) -> Array:
-        """Pieces within a box, by their numbers in the volume, D H W uint64."""
-        labels = self._stored(box).astype(np.uint64)
+    def _both(self, box: Slices) -> tuple[Array, Array]:
+        """Pieces of objects and of the background within a box, by their numbers in the volume, each D H W uint64."""
+        objects = self._stored(box).astype(np.uint64)
+        background = np.zeros_like(objects)
         for block, part in self.grid.touching(box):
-            offset = self.offsets.get(block)
-            if offset:
-                here = labels[tuple(slice(p.start - s.start, p.stop - s.start) for p, s in zip(part, box, strict=True))]
-                here[here > 0] += np.uint64(offset)
-        return labels
+            here = within(part, box)
+            if self.has_background:
+                is_object = objects[here] <= np.uint64(self.n_objects.get(block, 0))
+                background[here] = np.where(is_object, 0, objects[here])
+                objects[here] = np.where(is_object, objects[here], 0)
+            for pieces in (objects[here], background[here]):
+                pieces[pieces > 0] += np.uint64(self.offsets.get(block, 0))
+        return objects, background
 
     def _stored(self, box: Slices) -> Array:
         volume = open_volume(self.writer.path)
