@@ -57,6 +57,10 @@ def test_training_on_your_own_zarr_and_swapping_a_component(data):
     assert prediction.spatial_shape == (32, 32, 32)
     assert prediction.spacing == (8.0, 8.0, 8.0)
     assert (data / "run" / "history.csv").is_file()
+    objects = next(block for block in blocks("bash") if "process.json" in block).replace("/data", str(data))
+    shown = run(re.sub(r"(scripts view .*) +#.*", r"\1 --no_wait", objects), ROOT / "bundle")
+    assert open_volume(data / "objects.zarr" / "objects").spatial_shape == (32, 32, 32)
+    assert all(name in shown for name in ("scan", "prediction/sheet", "objects/objects"))
 
     swap = next(block for block in blocks("json") if "torch.optim.SGD" in block)
     (data / "swap.json").write_text(json.dumps(json.loads(swap)))
