@@ -29,10 +29,9 @@ from .block_holes import filled
 from .filters import keep_objects
 from .inputs import Array
 from .object_job import DONE, LINKS, MAPS, PIECES, ObjectJob, block_of, key
-from .objects import ObjectTable, merge_tables
-from .pieces import Pieces, from_bytes, stack_tables, table_csv, table_of, table_rows, to_bytes
-from .region_graph import RegionGraph, merge_region_graphs
-from .relabelling import smallest_dtype
+from .objects import ObjectTable
+from .piece_files import gather_links, gather_pieces, offsets_of
+from .pieces import Pieces, number_objects, table_csv, to_bytes
 from .segmenter import Segmenter
 
 logger = logging.getLogger(__name__)
@@ -151,12 +150,11 @@ class BlockSegmentation:
         with self.workers.pool() as pool:
             blocks = self._active_blocks()
             self._step(pool, job, "label", PIECES, blocks)
-            pieces, counts, n_objects = self._gather_pieces(blocks)
-            job.offsets = {} if self.segmenter.shares_ids else _offsets(counts)
-            job.n_objects = n_objects
+            pieces, counts, job.n_objects = gather_pieces(self.group.folder, blocks, self.segmenter.shares_ids)
+            job.offsets = {} if self.segmenter.shares_ids else offsets_of(counts)
             if self.segmenter.connectivity or self.segmenter.reach or job.has_background:
                 self._step(pool, job, "link", LINKS, blocks)
-                self._gather_links(pieces)
+                gather_links(self.group.folder, pieces)
             tables = self._solve(job, pieces, counts)
             self._step(pool, job, "write", DONE, list(counts))
         for writer in job.outputs.values():
@@ -206,29 +204,6 @@ class BlockSegmentation:
             time.monotonic() - begun,
         )  # fmt: skip
 
-    def _gather_pieces(self, blocks: Sequence[Block]) -> tuple[Pieces, dict[Block, Array], dict[Block, int]]:
-        """All pieces with their numbers in the volume, each block's own numbers, and how many are of objects."""
-        files = {block_of(name): content for name, content in self.group.folder.read_all(f"{PIECES}/").items()}
-        found = {block: from_bytes(files[block]) for block in blocks}
-        counts = {block: arrays["ids"] for block, arrays in found.items() if len(arrays["ids"])}
-        offsets = {} if self.segmenter.shares_ids else _offsets(counts)
-        tables = [
-            dataclasses.replace(table_of(found[block]), ids=ids + np.uint64(offsets.get(block, 0)))
-            for block, ids in counts.items()
-        ]
-        table = stack_tables(tables)
-        strong, values = (_joined_up([found[block].get(name) for block in counts]) for name in ("strong", "values"))
-        n_objects = {block: int(found[block].get("n_objects", len(ids))) for block, ids in counts.items()}
-        return Pieces(table, strong, values), counts, n_objects
-
-    def _gather_links(self, pieces: Pieces) -> None:
-        files = [from_bytes(content) for content in self.group.folder.read_all(f"{LINKS}/").values()]
-        for name in ("pairs", "contacts"):
-            found = [arrays[name] for arrays in files if name in arrays]
-            setattr(pieces, name, np.concatenate([getattr(pieces, name), *found]))
-        if self.segmenter.reach and files:
-            pieces.graph = merge_region_graphs(RegionGraph.from_arrays(arrays) for arrays in files)
-
     def _solve(self, job: ObjectJob, pieces: Pieces, counts: Mapping[Block, Array]) -> dict[str, ObjectTable]:
         """Objects of each segmentation; tells every block what becomes of its pieces."""
         solved = self.segmenter.solve(pieces) if len(pieces.table) else {}
@@ -240,14 +215,7 @@ class BlockSegmentation:
         for name, objects in solved.items():
             if self.fill_holes is not None:
                 objects = filled(pieces, objects, is_background, self.fill_holes)
-            rows = np.flatnonzero(objects)
-            merged = merge_tables([table_rows(pieces.table, rows, objects[rows])])
-            kept = self._kept(merged)
-            place = np.minimum(np.searchsorted(kept, objects), max(len(kept) - 1, 0))
-            is_kept = kept[place] == objects if len(kept) else np.zeros(len(objects), bool)
-            maps[name] = np.where(is_kept & (objects > 0), place + 1, 0).astype(smallest_dtype(len(kept)))
-            chosen = np.isin(merged.ids, kept)
-            tables[name] = table_rows(merged, np.flatnonzero(chosen), np.arange(1, len(kept) + 1, dtype=np.uint64))
+            maps[name], tables[name] = number_objects(pieces.table, objects, self._kept)
         if not solved:
             maps, tables = {"objects": np.zeros(0, np.uint8)}, {"objects": pieces.table}
         job.outputs = {name: self._writer(name, maps[name].dtype) for name in maps}
@@ -315,21 +283,6 @@ class BlockSegmentation:
             place.write(f"{stem}_{segmentation}.csv", table_csv(table, self.geometry.spacing))
         place.sweep(name)
         place.write(name, (json.dumps(summary, indent=1) + "\n").encode())
-
-
-def _joined_up(parts: Sequence[Array | None]) -> Array | None:
-    """What is known of the pieces of all blocks; `None` where it is not known of some."""
-    known = [part for part in parts if part is not None]
-    return np.concatenate(known) if known and len(known) == len(parts) else None
-
-
-def _offsets(counts: Mapping[Block, Array]) -> dict[Block, int]:
-    """What makes the pieces of each block, numbered from 1 there, those of the volume."""
-    offsets, total = {}, 0
-    for block, ids in counts.items():
-        offsets[block] = total
-        total += len(ids)
-    return offsets
 
 
 def _described(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .inputs import Array
-from .objects import ObjectTable, object_table
+from .objects import ObjectTable, merge_tables, object_table
 from .region_graph import RegionGraph
+from .relabelling import smallest_dtype
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,30 @@ def table_rows(table: ObjectTable, rows: Array, ids: Array) -> ObjectTable:
     return ObjectTable(
         ids.astype(np.uint64), table.sizes[rows], table.starts[rows], table.stops[rows], table.touches_border[rows]
     )
+
+
+def number_objects(
+    table: ObjectTable, objects: Array, choose: Callable[[ObjectTable], Array]
+) -> tuple[Array, ObjectTable]:
+    """Number the objects that stay, in the order of their ids.
+
+    Args:
+        table: of the pieces, N rows.
+        objects: N ids of the objects that they belong to; 0 = none.
+        choose: given the table of the objects, ids of those that stay, ascending.
+
+    Returns:
+        N numbers 1..n, 0 = none, in the smallest unsigned dtype that holds n; and the table of the n objects.
+    """
+    rows = np.flatnonzero(objects)
+    merged = merge_tables([table_rows(table, rows, objects[rows])])
+    kept = choose(merged)
+    numbers = np.zeros(len(objects), smallest_dtype(len(kept)))
+    if len(kept):
+        place = np.minimum(np.searchsorted(kept, objects), len(kept) - 1)
+        numbers = np.where(kept[place] == objects, place + 1, 0).astype(numbers.dtype)
+    chosen = np.flatnonzero(np.isin(merged.ids, kept))
+    return numbers, table_rows(merged, chosen, np.arange(1, len(kept) + 1, dtype=np.uint64))
 
 
 def table_csv(table: ObjectTable, spacing: Sequence[float]) -> bytes:
