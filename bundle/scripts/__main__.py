@@ -12,6 +12,7 @@ import fire
 from .workflows.convert import convert
 from .workflows.datasplit import datasplit
 from .workflows.demo import demo
+from .workflows.evaluate import evaluate
 from .workflows.export_objects import export_objects
 from .workflows.import_nnunet import import_nnunet
 from .workflows.import_task import import_task
@@ -24,6 +25,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "convert": convert,
     "datasplit": datasplit,
     "demo": demo,
+    "evaluate": evaluate,
     "export-objects": export_objects,
     "import-nnunet": import_nnunet,
     "import-task": import_task,

@@ -36,6 +36,21 @@ def test_numbers_of_one_unit_share_a_chart(history):
     assert charts[0].series["total"] == [1.5, 1.25, 1.0]
 
 
+def test_overlaps_of_all_names_share_a_chart_and_distances_have_their_unit(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text(
+        "epoch,val_sheet_iou,val_sheet_surface_dice@2.5,val_sheet_surface_dice,val_parts_iou_class2,"
+        "val_sheet_hausdorff95,val_sheet_hausdorff95_skipped,val_sheet_ece\n1,0.5,0.6,0.7,0.8,9,1,0.1\n"
+    )
+    _, charts = history_charts(path)
+    assert {chart.y_label: list(chart.series) for chart in charts} == {
+        "score, 1 is best": ["sheet iou", "sheet surface dice@2.5", "sheet surface dice", "parts iou class2"],
+        "Hausdorff distance, 95th percentile, physical units": ["sheet hausdorff95"],
+        "calibration error": ["sheet ece"],
+    }
+    assert charts[1].title == "Hausdorff distance (validation)"
+
+
 def test_an_epoch_without_validation_is_a_gap(history):
     angle = history_charts(history)[1][3].series["normals angle"]
     assert angle[0] == 80

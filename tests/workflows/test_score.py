@@ -120,6 +120,13 @@ def test_a_targets_own_metrics_are_used(store):
     assert score_region({"a": values}, {"a": values}, table, BOX) == {"a_mae": 0}
 
 
+def test_distances_of_surfaces_are_left_out(store):
+    prediction, truth = label_stores(store)
+    metrics = ["hausdorff95", "surface_dice@2", "iou", "surface_dice", "surface_distance"]
+    scores = score_region({"a": prediction}, {"a": truth}, {"a": {"channels": 1, "metric": metrics}}, BOX)
+    assert scores == {"a_iou": pytest.approx(6 / (10 + 8 - 6))}
+
+
 def test_nothing_that_counts_gives_nan(store):
     empty = store("p", np.zeros((1, *SHAPE), np.uint8))
     assert math.isnan(score_region({"a": empty}, {"a": empty}, {"a": {"channels": 1}}, BOX)["a_dice"])

@@ -6,7 +6,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,10 +24,12 @@ _SERIES = [f"#0a0b{i:02x}" for i in range(N_SERIES)]  # replaced by the page's s
 
 _MOST_MARKED = 60  # epochs; more points would run together
 
-_SHARES = ("score", "dice", "r2")  # numbers of at most 1, shown in one chart
+_SHARES = ("score", "dice", "iou", "r2")  # numbers of at most 1, shown in one chart; surface_dice ends like dice
 _UNITS = {
     "angle": "median angle, degrees",
     "surface_distance": "surface distance, physical units",
+    "hausdorff95": "Hausdorff distance, 95th percentile, physical units",
+    "ece": "calibration error",
     "mae": "mean absolute error",
 }
 
@@ -82,14 +84,24 @@ def chart_svg(epochs: Sequence[int], chart: Chart) -> str:
     Its text has the page's colour, its lines the CSS variables `--series-0` ...; its identifiers begin with the
     chart's title, so that several charts can stand in one page.
     """
+    return figure_svg(chart.title, lambda axes, ink, colours: draw_chart(axes, epochs, chart, ink, colours))
+
+
+def figure_svg(title: str, draw: Callable[[Axes, str, Sequence[str]], None]) -> str:
+    """What is drawn as an SVG element for the inside of an HTML page, in the page's colours.
+
+    Args:
+        title: in whose words identifiers begin.
+        draw: draws into axes, with a colour for text and colours for what is shown.
+    """
     with mpl.rc_context(
         {"svg.fonttype": "none", "svg.hashsalt": "polytome", "font.size": 11, "font.family": "sans-serif"}
     ):
         figure = Figure(figsize=(4.8, 3.2), layout="constrained", facecolor="none")
-        draw_chart(figure.add_subplot(facecolor="none"), epochs, chart, _INK, _SERIES)
+        draw(figure.add_subplot(facecolor="none"), _INK, _SERIES)
         buffer = io.StringIO()
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
-    return _for_page(buffer.getvalue(), chart.title)
+    return _for_page(buffer.getvalue(), title)
 
 
 def draw_chart(axes: Axes, epochs: Sequence[int], chart: Chart, ink: str, colours: Sequence[str]) -> None:
@@ -107,19 +119,25 @@ def draw_chart(axes: Axes, epochs: Sequence[int], chart: Chart, ink: str, colour
             linewidth=2,
             label=name,
         )
-    axes.set_xlabel("epoch", color=ink)
-    axes.set_ylabel(chart.y_label, color=ink)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.tick_params(colors=ink)
+    dress_axes(axes, "epoch", chart.y_label, ink, len(chart.series))
+
+
+def dress_axes(axes: Axes, x_label: str, y_label: str, ink: str, n_series: int) -> None:
+    """Labels, grid, and a legend above where there is something to tell apart."""
+    axes.set_xlabel(x_label, color=ink)
+    axes.set_ylabel(y_label, color=ink)
+    axes.tick_params(colors=ink, which="both")
     axes.grid(color=ink, alpha=0.15)
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(ink)
-    axes.legend(frameon=False, labelcolor=ink, ncols=min(3, len(chart.series)), loc="lower left", bbox_to_anchor=(0, 1))
+    axes.legend(frameon=False, labelcolor=ink, ncols=min(3, n_series), loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def _group_of(metric: str) -> tuple[str, str]:
-    if metric.rsplit("_", 1)[-1] in _SHARES or "_dice_" in metric:
+    name = re.sub(r"_class\d+$", "", metric.partition("@")[0])
+    if any(name == share or name.endswith(f"_{share}") for share in _SHARES):
         return "Scores (validation)", "score, 1 is best"
     for ending, unit in _UNITS.items():
         if metric.endswith(ending):

@@ -17,6 +17,8 @@ from .report_style import STYLE
 
 Colour = tuple[int, int, int]
 
+ENLARGE = '<p class="soft">Touch a picture to enlarge it, and again to put it back.</p>'
+
 _CURVES_CAPTION = "Loss terms are means over an epoch's training patches; scores are of the validation patches."
 
 
@@ -86,23 +88,26 @@ def write_report(
     epochs, charts = history_charts(history)
     parts = [
         f"<h1>{escape(title)}</h1>\n<p>{escape(introduction)}</p>",
-        f'<dl class="scores">\n{"".join(map(_score, scores))}</dl>',
-        '<p class="soft">Touch a picture to enlarge it, and again to put it back.</p>',
-        *map(_section, pictures),
+        score_cards(scores),
+        ENLARGE,
+        *map(picture_section, pictures),
         "<h2>Training</h2>",
         f'<p class="soft">{_CURVES_CAPTION}</p>',
         '<div class="charts">',
         *(f"<div><h3>{escape(chart.title)}</h3>\n{chart_svg(epochs, chart)}</div>" for chart in charts),
         "</div>",
-        "<h2>The run</h2>\n<table>",
-        *(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in summary),
-        "</table>",
+        summary_table("The run", summary),
         "<h2>Commands</h2>\n<pre>" + "\n\n".join(map(escape, commands)) + "</pre>",
     ]
+    return write_page(path, title, parts)
+
+
+def write_page(path: str | Path, title: str, parts: Sequence[str], style: str = "") -> Path:
+    """Write the parts of a page, HTML, as one file, with a style sheet that is added to the common one."""
     page = (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n<main>\n"
         + "\n".join(parts)
         + "\n</main>\n</body>\n</html>\n"
     )
@@ -112,6 +117,17 @@ def write_report(
     return path
 
 
+def score_cards(scores: Sequence[Score]) -> str:
+    """Scores as cards beside each other."""
+    return f'<dl class="scores">\n{"".join(map(_score, scores))}</dl>'
+
+
+def summary_table(heading: str, rows: Sequence[tuple[str, str]]) -> str:
+    """Names and values below a heading."""
+    lines = (f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in rows)
+    return "\n".join([f"<h2>{escape(heading)}</h2>\n<table>", *lines, "</table>"])
+
+
 def _score(score: Score) -> str:
     return (
         f'<div><dt>{escape(score.name)}</dt><dd class="value">{escape(score.value)}</dd>'
@@ -119,7 +135,8 @@ def _score(score: Score) -> str:
     )
 
 
-def _section(section: PictureSection) -> str:
+def picture_section(section: PictureSection, level: int = 2) -> str:
+    """Pictures below a heading of a level."""
     legend = "".join(
         f'<li><span style="background:rgb({r},{g},{b})"></span>{escape(text)}</li>'
         for (r, g, b), text in section.legend
@@ -131,7 +148,7 @@ def _section(section: PictureSection) -> str:
         for title, picture in section.pictures
     )
     return (
-        f'<h2>{escape(section.heading)}</h2>\n<p class="soft">{escape(section.caption)}</p>\n'
+        f'<h{level}>{escape(section.heading)}</h{level}>\n<p class="soft">{escape(section.caption)}</p>\n'
         + (f'<ul class="legend">{legend}</ul>\n' if legend else "")
         + f'<div class="pictures{" large" if section.large else ""}" style="--columns:{section.columns}">\n'
         f"{figures}\n</div>"

@@ -15,7 +15,8 @@ from ..volumes import Volume, bundle, lattice, open_volume
 BLOCK_VOXELS = 2**21
 """Most voxels that are held at once, of each array."""
 
-_NEEDS_NEIGHBOURS = ("surface_distance",)  # a block's cut through a surface would count as its end
+_NEEDS_NEIGHBOURS = ("surface_distance", "hausdorff95", "surface_dice")
+"""Metrics by name, without the number behind it: a block's cut through a surface would count as its end."""
 
 
 def score_region(
@@ -28,7 +29,7 @@ def score_region(
 
     Each target has its own `metric`s, or its kind's: Dice of labels (per class where there are several), mean absolute
     error and R2 of scalars, end-point error of vectors, median angle of normals in degrees where the truth has a
-    normal. Surface distances are left out: a block does not know the surface beyond its border.
+    normal. Distances of surfaces are left out: a block does not know the surface beyond its border.
 
     Args:
         predictions: path of the written prediction of every target (see `ZarrSlidingWindowInferer`).
@@ -53,8 +54,9 @@ def score_region(
     for name, target in table.items():
         prediction, truth = open_volume(predictions[name]), open_volume(truths[name])
         _check_fit(prediction, truth, target)
-        low, size = _checked_box(box, truth)
-        names = [metric for metric in target.metric or default_metrics(target) if metric not in _NEEDS_NEIGHBOURS]
+        low, size = checked_box(box, truth)
+        asked = target.metric or default_metrics(target)
+        names = [metric for metric in asked if metric.partition("@")[0] not in _NEEDS_NEIGHBOURS]
         metrics = [make_metric(metric, target, truth.spacing) for metric in names]
         _measure(metrics, prediction, truth, target, low, size)
         for metric in metrics:
@@ -77,10 +79,11 @@ def _measure(
             values = np.arange(target.channels)[:, None, None, None] == values  # classes 1 D H W -> C D H W
         known = truth.decode(truth.read(start, extent))
         for metric in metrics:
-            metric.update(_batch(values), _batch(known))
+            metric.update(as_batch(values), as_batch(known))
 
 
-def _batch(array: np.ndarray) -> torch.Tensor:
+def as_batch(array: np.ndarray) -> torch.Tensor:
+    """An array C D H W as a batch of one, float32."""
     return torch.from_numpy(array.astype(np.float32, copy=False))[None]  # C D H W -> B C D H W
 
 
@@ -100,8 +103,12 @@ def _check_fit(prediction: Volume, truth: Volume, target: Target) -> None:
             raise ValueError(f"{target.name}: {volume.path} has {volume.channels} channels; expected {expected}")
 
 
-def _checked_box(box: tuple[Sequence[int], Sequence[int]], truth: Volume) -> tuple[list[int], list[int]]:
-    """First voxel and size of the box, along z, y, x."""
+def checked_box(box: tuple[Sequence[int], Sequence[int]], truth: Volume) -> tuple[list[int], list[int]]:
+    """First voxel and size of a box, along z, y, x.
+
+    Raises:
+        ValueError: for a box without voxels, or one that is not inside of the volume.
+    """
     low, high = [int(n) for n in box[0]], [int(n) for n in box[1]]
     if not all(0 <= a < b <= n for a, b, n in zip(low, high, truth.spatial_shape, strict=True)):
         raise ValueError(
