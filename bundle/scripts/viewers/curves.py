@@ -24,6 +24,9 @@ _SERIES = [f"#0a0b{i:02x}" for i in range(N_SERIES)]  # replaced by the page's s
 
 _MOST_MARKED = 60  # epochs; more points would run together
 
+_LEGEND_CHARACTERS = 48
+"""As wide as a chart."""
+
 _SHARES = ("score", "dice", "iou", "r2")  # numbers of at most 1, shown in one chart; surface_dice ends like dice
 _UNITS = {
     "angle": "median angle, degrees",
@@ -132,7 +135,9 @@ def dress_axes(axes: Axes, x_label: str, y_label: str, ink: str, n_series: int) 
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(ink)
-    axes.legend(frameon=False, labelcolor=ink, ncols=min(3, n_series), loc="lower left", bbox_to_anchor=(0, 1))
+    longest = max((len(label) for label in axes.get_legend_handles_labels()[1]), default=0)
+    columns = max(min(_LEGEND_CHARACTERS // (longest + 5), n_series), 1)  # a line before each
+    axes.legend(frameon=False, labelcolor=ink, ncols=columns, loc="lower left", bbox_to_anchor=(0, 1))
 
 
 def _group_of(metric: str) -> tuple[str, str]:
