@@ -66,6 +66,7 @@ COARSE = DatasetPlan(
     (CropPlan("crop10", (16, 16, 16), (64, 68, 68), (10, 10, 10), ("cell",)),),
 )
 DATASETS = (FINE, COARSE)
+_KEYS = {"name": "v2", "separator": "/"}
 N_CLASSES = """ecs,1,""
 nucleolus,2,""
 nucpl,3,""
@@ -92,7 +93,7 @@ def write_tree(folder, datasets=DATASETS, nested=False):
     return Path(folder)
 
 
-def write_multiscale(path, value, spacing, translation, shape, levels=2, dtype="uint8"):
+def write_multiscale(path, value, spacing, translation, shape, levels=2, dtype="uint8", chunk=8):
     """An OME-NGFF 0.4 image with levels s0, s1, ..., each half as fine, whose voxels hold `value` at their centres."""
     group = zarr.create_group(str(path), zarr_format=2, overwrite=True)
     listed = []
@@ -103,9 +104,7 @@ def write_multiscale(path, value, spacing, translation, shape, levels=2, dtype="
         at = [t + s * (factor - 1) / 2 for t, s in zip(translation, spacing, strict=True)]
         axes = [a + s * np.arange(n) for a, s, n in zip(at, scale, size, strict=True)]
         voxels = value(*np.meshgrid(*axes, indexing="ij"))
-        array = group.create_array(
-            f"s{level}", shape=size, chunks=(8, 8, 8), dtype=dtype, chunk_key_encoding={"name": "v2", "separator": "/"}
-        )
+        array = group.create_array(f"s{level}", shape=size, chunks=(chunk,) * 3, dtype=dtype, chunk_key_encoding=_KEYS)
         array[...] = np.asarray(np.rint(voxels) if voxels.dtype.kind == "f" else voxels).astype(dtype)
         transforms = [{"type": "scale", "scale": scale}, {"type": "translation", "translation": at}]
         listed.append({"path": f"s{level}", "coordinateTransformations": transforms})

@@ -17,7 +17,7 @@ from scripts.workflows.components import component_faults
 
 NOT_IDS = ("config_file", "nproc_per_node")
 
-CONFIGS = ("train", "evaluate", "inference", "inference_distributed", "process")
+CONFIGS = ("train", "evaluate", "inference", "inference_distributed", "process", "cellmap", "cellmap_inference")
 PAGE = (BUNDLE / "docs" / "configuration.md").read_text()
 TRAINING = (BUNDLE / "docs" / "training.md").read_text()
 INFERENCE = (BUNDLE / "docs" / "inference.md").read_text()

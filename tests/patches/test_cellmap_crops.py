@@ -8,7 +8,7 @@ import pytest
 from tests.cellmap_tree import COARSE, FINE, write_multiscale, write_tree
 from tests.volumes import servers
 
-from scripts.patches import find_crops, keep_fine
+from scripts.patches import find_crops, find_images, keep_fine
 
 
 @pytest.fixture(scope="module")
@@ -171,3 +171,15 @@ def test_a_bucket_is_searched_like_a_folder(tree, monkeypatch):
         assert Counter(crop.dataset for crop in find_crops("s3://bucket/some/where/jrc_c*.zarr")) == {"jrc_coarse": 1}
         with pytest.raises(FileNotFoundError, match="s3://bucket/else: found no crops"):
             find_crops("s3://bucket/else")
+
+
+def test_images_are_found_without_crops(tmp_path):
+    write_tree(tmp_path, nested=True)
+    shutil.rmtree(tmp_path / "jrc_fine" / "jrc_fine.zarr" / "recon-1" / "labels")
+    coarse, fine = (f"{tmp_path}/{name}/{name}.zarr/recon-1/em/fibsem-uint8" for name in ("jrc_coarse", "jrc_fine"))
+    assert find_images(str(tmp_path)) == {"jrc_coarse": coarse, "jrc_fine": fine}
+    assert find_images(str(tmp_path), datasets=["*fine"], raw_name="em/{dataset}") == {
+        "jrc_fine": fine.replace("fibsem-uint8", "jrc_fine")
+    }
+    with pytest.raises(FileNotFoundError, match=r"found no datasets other; expected .*\{dataset\}"):
+        find_images(str(tmp_path), datasets=["other"])

@@ -5,7 +5,17 @@ import re
 import pytest
 from tests.cellmap_tree import write_tree
 
-from scripts.patches import Crop, CropClass, cellmap_volumes, crop_volumes, read_datasplit, split_crops, write_datasplit
+from scripts.patches import (
+    Crop,
+    CropClass,
+    cellmap_volumes,
+    complete_volumes,
+    crop_volumes,
+    read_datasplit,
+    split_crops,
+    write_datasplit,
+)
+from scripts.patches.cellmap_crops import S3_SEARCH_PATH
 
 CLASSES = ["nuc", "er"]
 
@@ -179,3 +189,37 @@ def test_a_file_loses_only_the_coarse_class(tree, tmp_path):
     assert [sorted(row) for row in kept] == [["image", "nuc", "spacing", "split"]]
     kept = read_datasplit(tmp_path / "all.csv", targets, spacing=(8, 8, 8), filter_by_scale=[8, 8, 16])
     assert [sorted(row) for row in kept] == [["cell", "image", "nuc", "spacing", "split"]]
+
+
+def make_row(split, *classes):
+    return {"image": "raw", **dict.fromkeys(classes, "path"), "split": split}
+
+
+def test_incomplete_rows_leave_the_part_that_needs_every_class():
+    rows = [
+        make_row("train", "nuc"),
+        make_row("train", "nuc", "er"),
+        make_row("val", "er"),
+        make_row("val", "er", "nuc"),
+    ]
+    kept = {forced: complete_volumes(rows, CLASSES, forced) for forced in (False, True, "train", "validate")}
+    assert kept == {False: rows, True: rows[1::2], "train": rows[1:], "validate": [*rows[:2], rows[3]]}
+
+
+def test_a_part_that_loses_all_rows_is_an_error():
+    rows = [make_row("train", "nuc", "er"), make_row("val", "er"), make_row("val", "er")]
+    with pytest.raises(ValueError, match=r"none of 2 crops that are to validate .*have each: \{'nuc': 0, 'er': 2\}"):
+        complete_volumes(rows, CLASSES, "validate")
+    assert complete_volumes(rows[:1], CLASSES, "validate") == rows[:1]
+    with pytest.raises(ValueError, match="must be true, false, train or validate; got 'val'"):
+        complete_volumes(rows, CLASSES, "val")
+
+
+def test_the_bucket_is_one_search_path(monkeypatch):
+    asked = []
+    monkeypatch.setattr("scripts.patches.cellmap_split.find_crops", lambda path, **_: asked.append(path) or FULL[:2])
+    for options in ({}, {"use_s3": True}, {"search_path": "s3://own/folder"}):
+        cellmap_volumes(CLASSES, **options)
+    assert asked == ["data", S3_SEARCH_PATH, "s3://own/folder"]
+    with pytest.raises(ValueError, match="search_path = mine; give one of them"):
+        cellmap_volumes(CLASSES, "mine", use_s3=True)

@@ -1,8 +1,8 @@
 """Which patches to use: search, index, cache, splits."""
 
-from .cellmap_crops import Crop, CropClass, find_crops, keep_fine
+from .cellmap_crops import Crop, CropClass, find_crops, find_images, keep_fine
 from .cellmap_patches import crop_patches
-from .cellmap_split import cellmap_volumes, crop_volumes, split_crops
+from .cellmap_split import cellmap_volumes, complete_volumes, crop_volumes, split_crops
 from .choose import choose_patches
 from .class_counts import ClassCounts, count_classes
 from .datalists import read_datalist, read_datasplit, write_datalist, write_datasplit
@@ -27,10 +27,12 @@ __all__ = [
     "array_keys",
     "cellmap_volumes",
     "choose_patches",
+    "complete_volumes",
     "count_classes",
     "crop_patches",
     "crop_volumes",
     "find_crops",
+    "find_images",
     "find_patches",
     "image_statistics",
     "keep_fine",

@@ -12,7 +12,7 @@ from ..volumes import open_volume
 from ..volumes.grid import Triple
 from ..volumes.paths import join
 from ..volumes.placement import level_spacings
-from .cellmap_paths import child_folders, find_paths, fits, natural_order
+from .cellmap_paths import FoundPath, child_folders, find_paths, fits, natural_order
 from .cellmap_scale import is_as_fine
 
 logger = logging.getLogger(__name__)
@@ -169,6 +169,27 @@ def keep_fine(crops: Sequence[Crop], limit: Sequence[float]) -> list[Crop]:
     return kept
 
 
+def find_images(
+    search_path: str = LOCAL_SEARCH_PATH, *, datasets: Sequence[str] = ("*",), raw_name: str = RAW_NAME
+) -> dict[str, str]:
+    """Path of the image of every dataset, in order of their names; whether it exists is not looked at.
+
+    Args:
+        search_path, datasets, raw_name: see `find_crops`.
+
+    Raises:
+        FileNotFoundError: if there are no datasets.
+        ValueError: for a pattern that lacks a field.
+    """
+    wanted = list(map(str, datasets))
+    found = {base.fields["dataset"]: _image(base, raw_name) for base in _bases(search_path, wanted)}
+    if not found:
+        raise FileNotFoundError(
+            f"{search_path}: found no datasets {', '.join(wanted)}; expected {_templates(search_path)[0]}"
+        )
+    return {dataset: found[dataset] for dataset in sorted(found, key=natural_order)}
+
+
 def _templates(search_path: str) -> list[str]:
     """Patterns with `{dataset}` and `{name}`."""
     path = search_path.rstrip("/")
@@ -185,16 +206,28 @@ def _templates(search_path: str) -> list[str]:
 
 
 def _places(search_path: str, raw_name: str, crop_name: str, keep: Mapping[str, Sequence[str]]) -> list[_Place]:
+    places = []
+    for base in _bases(search_path, keep["dataset"]):
+        dataset = base.fields["dataset"]
+        crops = find_paths(join(base.path, crop_name.replace("{dataset}", dataset)), keep)
+        places += [_Place(dataset, found.fields["crop"], found.path, _image(base, raw_name)) for found in crops]
+    return sorted(places, key=lambda place: (natural_order(place.dataset), natural_order(place.name)))
+
+
+def _bases(search_path: str, datasets: Sequence[str]) -> list[FoundPath]:
+    """What `{name}` follows, for every dataset."""
     last = search_path.rstrip("/").rpartition("/")[2]
     stores = last.removesuffix(".zarr") if last.endswith(".zarr") else "*"
-    places = []
-    for template in _templates(search_path):
-        for base in find_paths(template.removesuffix("/{name}"), {"dataset": keep["dataset"]}):
-            dataset = base.fields["dataset"]
-            if fits(dataset, [stores]):
-                raw, crops = (join(base.path, name.replace("{dataset}", dataset)) for name in (raw_name, crop_name))
-                places += [_Place(dataset, found.fields["crop"], found.path, raw) for found in find_paths(crops, keep)]
-    return sorted(places, key=lambda place: (natural_order(place.dataset), natural_order(place.name)))
+    return [
+        base
+        for template in _templates(search_path)
+        for base in find_paths(template.removesuffix("/{name}"), {"dataset": datasets})
+        if fits(base.fields["dataset"], [stores])
+    ]
+
+
+def _image(base: FoundPath, raw_name: str) -> str:
+    return join(base.path, raw_name.replace("{dataset}", base.fields["dataset"]))
 
 
 def _check_classes(classes: Sequence[str] | None, present: Sequence[Sequence[str]], search_path: str) -> None:

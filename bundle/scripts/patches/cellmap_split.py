@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..geometry import IMAGE_KEY
-from .cellmap_crops import CROP_NAME, LOCAL_SEARCH_PATH, RAW_NAME, Crop, find_crops, keep_fine
+from .cellmap_crops import CROP_NAME, LOCAL_SEARCH_PATH, RAW_NAME, S3_SEARCH_PATH, Crop, find_crops, keep_fine
 from .cellmap_scale import scale_limit
 
 
 def cellmap_volumes(
     classes: Sequence[str],
-    search_path: str = LOCAL_SEARCH_PATH,
+    search_path: str | None = None,
     *,
+    use_s3: bool = False,
     spacing: Sequence[float] | None = None,
     filter_by_scale: bool | float | Sequence[float] = False,
     force_all_classes: bool | str = False,
@@ -29,7 +30,9 @@ def cellmap_volumes(
 
     Args:
         classes: the classes to train, each of which is a target of its name.
-        search_path: see `find_crops`; a URL such as `s3://bucket/folder` streams from there.
+        search_path: see `find_crops`; a URL such as `s3://bucket/folder` streams from there. `None`: the folder `data`,
+            or with `use_s3` the challenge's bucket.
+        use_s3: look in the challenge's public bucket.
         spacing: voxel size z, y, x at which everything is read.
         filter_by_scale: leave out labels that are coarser: false: none; true: than `spacing`; than a number, or than
             one per axis.
@@ -38,8 +41,12 @@ def cellmap_volumes(
 
     Raises:
         FileNotFoundError: if there are no crops.
-        ValueError: for a class that no crop has, labels that are all too coarse, or a split that cannot be made.
+        ValueError: for a class that no crop has, labels that are all too coarse, a split that cannot be made, or
+            `use_s3` with a path of one's own.
     """
+    if use_s3 and search_path is not None:
+        raise ValueError(f"use_s3 looks in the challenge's bucket, but search_path = {search_path}; give one of them")
+    search_path = search_path or (S3_SEARCH_PATH if use_s3 else LOCAL_SEARCH_PATH)
     limit = scale_limit(filter_by_scale, spacing)
     found = find_crops(
         search_path, classes=classes, datasets=datasets, crops=crops, raw_name=raw_name, crop_name=crop_name
@@ -77,6 +84,35 @@ def crop_volumes(
     ]
 
 
+def complete_volumes(
+    volumes: Sequence[Mapping[str, Any]], classes: Sequence[str], force_all_classes: bool | str = False
+) -> list[dict[str, Any]]:
+    """Rows of a `volumes` table that may stay where every class must be annotated.
+
+    Args:
+        volumes: rows with a `split`.
+        classes: keys that a complete row has.
+        force_all_classes: true: rows that lack a class are left out; `train`, `validate`: in this part only; false:
+            all stay.
+
+    Raises:
+        ValueError: for another word, and if a part that has rows loses all of them.
+    """
+    _check_word(force_all_classes)
+    forced = {True: ("train", "val"), "train": ("train",), "validate": ("val",)}.get(force_all_classes, ())
+    kept = [dict(row) for row in volumes if row.get("split") not in forced or all(row.get(name) for name in classes)]
+    for split in forced:
+        rows = [row for row in volumes if row.get("split") == split]
+        if rows and not any(row.get("split") == split for row in kept):
+            having = {name: sum(bool(row.get(name)) for row in rows) for name in classes}
+            raise ValueError(
+                f"force_all_classes = {force_all_classes!r}: none of {len(rows)} crops that are to "
+                f"{'train' if split == 'train' else 'validate'} has every class; crops that have each: {having}. Leave "
+                "out the rarest class, split anew, or set force_all_classes to false"
+            )
+    return kept
+
+
 def split_crops(
     crops: Sequence[Crop],
     classes: Sequence[str],
@@ -105,8 +141,7 @@ def split_crops(
     Raises:
         ValueError: for an argument out of range, and if a part that must have all classes finds no crop that has them.
     """
-    if not isinstance(force_all_classes, bool) and force_all_classes not in ("train", "validate"):
-        raise ValueError(f"force_all_classes must be true, false, train or validate; got {force_all_classes!r}")
+    _check_word(force_all_classes)
     if not 0 <= validation_prob <= 1:
         raise ValueError(f"validation_prob is a probability from 0 to 1; got {validation_prob}")
     is_full = [all(name in crop.classes for name in classes) for crop in crops]
@@ -123,6 +158,11 @@ def split_crops(
         validates[max(free, key=lambda n: draws[n])] = False
     train = [crop for crop, out in zip(crops, validates, strict=True) if not out]
     return train, [crop for crop, out in zip(crops, validates, strict=True) if out]
+
+
+def _check_word(force_all_classes: bool | str) -> None:
+    if not isinstance(force_all_classes, bool) and force_all_classes not in ("train", "validate"):
+        raise ValueError(f"force_all_classes must be true, false, train or validate; got {force_all_classes!r}")
 
 
 def _draw(crop: Crop, seed: int) -> float:

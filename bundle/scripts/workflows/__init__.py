@@ -2,6 +2,7 @@
 
 from .check import check_inference, check_training, current_parser
 from .config_values import at_most, common_spacing, sample_keys, trained_parameters
+from .crop_inputs import crop_inputs, name_crop
 from .faults import RunError, show_run_errors_plainly
 from .phantom import phantom, truth_box
 from .processes import join_processes
@@ -13,9 +14,11 @@ __all__ = [
     "check_inference",
     "check_training",
     "common_spacing",
+    "crop_inputs",
     "current_parser",
     "join_processes",
     "load_weights",
+    "name_crop",
     "phantom",
     "sample_keys",
     "show_run_errors_plainly",
