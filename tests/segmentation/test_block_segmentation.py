@@ -217,6 +217,18 @@ def test_holes_count_for_the_size_and_dropped_objects_are_no_wall(tmp_path):
     assert sizes == {"open": [218, 1], "weak": [218, 1], "strong": [218], "large": [343], "small": []}
 
 
+def test_what_is_not_stored_may_stand_for_foreground(tmp_path):
+    """Stored 0 is 1 by this encoding."""
+    data = np.zeros((1, 16, 8, 8), np.uint8)
+    data[0, 3, 3, 3] = 1
+    attributes = {"polytome": {"scale": -1.0, "offset": 1.0}}
+    path = tmp_path / "in.zarr"
+    writer = create_ome_zarr(path, data.shape, "uint8", spacing=(1, 1, 1), chunks=(8, 8, 8), attributes=attributes)
+    writer.write((0, 0, 0), data)
+    (output,) = run(tmp_path / "out", {"p": path}, Components("p", above=0.5)).values()
+    assert np.bincount(read(output).ravel()).tolist() == [1, data.size - 1]
+
+
 def test_nothing_at_all_is_an_empty_segmentation(tmp_path):
     path = store(tmp_path / "in.zarr", np.zeros((9, 9, 9), np.uint8))
     (output,) = run(tmp_path / "out", {"m": path}, Components("m", above=0)).values()

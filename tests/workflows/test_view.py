@@ -90,19 +90,24 @@ def test_it_serves_until_interrupted(folder, capsys, monkeypatch, open_browser):
         urllib.request.urlopen(seen[0], timeout=30)
 
 
+def heed_interrupts():
+    """Undo what a shell does to commands in the background: they, and all that they start, ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_ends_the_command(folder):
     command = [sys.executable, "-m", "scripts", "view", str(folder / "scan.zarr")]
-    process = subprocess.Popen(
+    with subprocess.Popen(
         command, cwd=BUNDLE, env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        lines = [process.stdout.readline() for _ in range(4)]
-        assert lines[-1] == "Ctrl-C ends it.\n"
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts,
+    ) as process:  # fmt: skip
+        try:
+            lines = [process.stdout.readline() for _ in range(4)]
+            assert lines[-1] == "Ctrl-C ends it.\n"
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, errors) == (0, "")
 
 

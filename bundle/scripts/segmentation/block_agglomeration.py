@@ -17,11 +17,11 @@ from .mutex import mutex_watershed
 from .pieces import BlockPieces, Pieces
 from .region_graph import RegionGraph, build_region_graph
 from .relabelling import look_up, relabel_sequential
-from .segmenter import Arrays, Segmenter, voxels_of
+from .segmenter import Arrays, MaskedSegmenter
 
 
 @dataclass(frozen=True)
-class Agglomerated(Segmenter):
+class Agglomerated(MaskedSegmenter):
     """Fragments of a boundary map, merged where the boundary between them is weak, across blocks as within them.
 
     Fragments are those of a watershed, or of the mutex watershed, which needs affinities and the extra `instances`.
@@ -32,21 +32,17 @@ class Agglomerated(Segmenter):
         boundary: input, probability of a boundary; or
         affinities: input with one channel per offset.
         offsets: of the affinities, steps along z, y, x.
-        mask: input that is above `mask_above` where objects may be; `None`: everywhere.
-        mask_above: that limit.
         fragments: `watershed` or `mutex`.
         level, sigma, min_distance, per_slice: of the watershed; see `watershed_fragments`.
         quantile: of the boundary's voxels that scores it; `None`: their mean.
         min_size: voxels; smaller objects are merged into the neighbour across their weakest boundary.
-        halo_length: physical length around a block that the fragments see.
+        mask, mask_above, halo_length: see `MaskedSegmenter`.
     """
 
     thresholds: Sequence[float] = (0.5,)
     boundary: str | None = None
     affinities: str | None = None
     offsets: Sequence[Sequence[int]] | None = None
-    mask: str | None = None
-    mask_above: float = 0.5
     fragments: str = "watershed"
     level: float = 0.5
     sigma: float = 0.0
@@ -54,7 +50,6 @@ class Agglomerated(Segmenter):
     per_slice: bool = False
     quantile: float | None = None
     min_size: int = 0
-    halo_length: float = 0.0
 
     reach = 1  # edges to direct neighbours only link fragments
 
@@ -72,15 +67,8 @@ class Agglomerated(Segmenter):
     def names(self) -> tuple[str, ...]:
         return tuple(name for name in (self.boundary, self.affinities, self.mask) if name is not None)
 
-    @property
-    def where(self) -> str | None:
-        return self.mask if self.mask_above >= 0 else None
-
-    def halo(self, spacing: Sequence[float]) -> tuple[int, int, int]:
-        return voxels_of(self.halo_length, spacing)
-
     def label(self, arrays: Arrays, spacing: Sequence[float], own: Slices) -> BlockPieces:
-        inside = None if self.mask is None else arrays[self.mask][0] > self.mask_above
+        inside = self.inside(arrays)
         if self.fragments == "mutex":
             found, _ = mutex_watershed(self._probability(arrays, self.affinities), self.offsets or (), mask=inside)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -251,12 +252,10 @@ class BlockSegmentation:
     def _active_blocks(self) -> list[Block]:
         """Blocks that may hold something, found without reading, in array order."""
         where = self.segmenter.where if self.fill_holes is None else None  # holes may be where nothing is stored
-        if where is not None and not self.volumes[where].fill_value:
-            try:
-                stored = self.volumes[where].stored_chunks(inside_shards=True)
-                return sorted(touched_blocks(stored, self.grid.block_size))
-            except CannotListError:
-                pass
+        volume = None if where is None else self.volumes[where]
+        if volume is not None and not volume.decode(np.full((volume.channels, 1, 1, 1), volume.fill_value)).any():
+            with contextlib.suppress(CannotListError):
+                return sorted(touched_blocks(volume.stored_chunks(inside_shards=True), self.grid.block_size))
         return list(self.grid)
 
     def _header(self) -> dict[str, Any]:

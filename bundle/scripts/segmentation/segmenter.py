@@ -51,11 +51,37 @@ class Segmenter(ABC):
 
     def graph(self, pieces: Array, arrays: Arrays, own: Slices) -> RegionGraph:
         """Graph of the pieces D H W, with those of the next blocks."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} has no graph")
 
     @abstractmethod
     def solve(self, pieces: Pieces) -> dict[str, Array]:
         """Object of each piece (0: none), by name of the segmentation."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MaskedSegmenter(Segmenter):
+    """Looks for objects within a mask, in blocks with what is around them.
+
+    Args:
+        mask: input that is above `mask_above` where objects may be; `None`: everywhere.
+        mask_above: that limit.
+        halo_length: physical length around a block that is looked at with it.
+    """
+
+    mask: str | None = None
+    mask_above: float = 0.5
+    halo_length: float = 0.0
+
+    @property
+    def where(self) -> str | None:
+        return self.mask if self.mask_above >= 0 else None
+
+    def halo(self, spacing: Sequence[float]) -> tuple[int, int, int]:
+        return voxels_of(self.halo_length, spacing)
+
+    def inside(self, arrays: Arrays) -> Array | None:
+        """Where objects may be, D H W boolean; `None`: everywhere."""
+        return None if self.mask is None else arrays[self.mask][0] > self.mask_above
 
 
 def voxels_of(length: float, spacing: Sequence[float]) -> tuple[int, int, int]:
