@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.segmentation import volumes
 
+from scripts.geometry.neighbours import half_neighbourhood
 from scripts.segmentation import depth, distance_peaks, place_seeds, seeded_watershed
-from scripts.segmentation.neighbours import half_neighbourhood
 
 seeds_ = st.integers(0, 2**32 - 1)
 

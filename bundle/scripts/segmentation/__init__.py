@@ -1,6 +1,7 @@
 """From predictions to objects: components, watershed, agglomeration, filters; for one block or a whole volume."""
 
-from .affinities import affinities_to_boundary, boundary_to_affinities, direct_offsets, labels_to_affinities
+from ..geometry.affinities import direct_offsets
+from .affinities import affinities_to_boundary, boundary_to_affinities, labels_to_affinities
 from .agglomeration import Agglomeration, absorb_small, agglomerate
 from .block_agglomeration import Agglomerated
 from .block_components import BlockFunction, Components

@@ -7,22 +7,14 @@ the array do not exist; what their voxels hold is never read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..geometry import UNKNOWN_LABEL
-from .inputs import check_affinities, check_labels, check_mask, check_offsets, check_probability, check_spatial
-from .neighbours import Slices, both_ends
-
-Offsets = Sequence[Sequence[int]]
-
-
-def direct_offsets(ndim: int = 3) -> tuple[tuple[int, ...], ...]:
-    """Offsets to the next voxel along each axis: (1, 0, 0), (0, 1, 0), (0, 0, 1)."""
-    return tuple(tuple(int(axis == other) for other in range(ndim)) for axis in range(ndim))
+from ..geometry.affinities import Offsets, affinities_of, check_offsets, direct_offsets
+from ..geometry.neighbours import Slices, both_ends
+from .inputs import check_affinities, check_labels, check_mask, check_probability, check_spatial
 
 
 def labels_to_affinities(labels: Any, offsets: Offsets, known: Any = None) -> NDArray[np.int8]:
@@ -43,13 +35,7 @@ def labels_to_affinities(labels: Any, offsets: Offsets, known: Any = None) -> ND
     """
     ids = check_labels(labels)
     seen = None if known is None else check_mask(known, ids.shape, "known")
-    steps = check_offsets(offsets, ids.ndim)
-    target = np.full((len(steps), *ids.shape), UNKNOWN_LABEL, dtype=np.int8)
-    for channel, offset in zip(target, steps, strict=True):
-        here, there = both_ends(ids.shape, offset)
-        same = ((ids[here] == ids[there]) & (ids[here] != 0)).astype(np.int8)
-        channel[here] = same if seen is None else np.where(seen[here] & seen[there], same, UNKNOWN_LABEL)
-    return target
+    return affinities_of(ids, seen, check_offsets(offsets, ids.ndim))
 
 
 def boundary_to_affinities(boundary: Any, offsets: Offsets | None = None) -> NDArray[np.float32]:

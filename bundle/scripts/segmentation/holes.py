@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.neighbours import both_ends, half_neighbourhood
 from .id_pairs import Pairs, unique_pairs
 from .inputs import Array, check_connectivity, check_labels, check_same_shape
 from .labelling import label_components
-from .neighbours import both_ends, half_neighbourhood
 from .objects import ObjectTable, object_table
 
 

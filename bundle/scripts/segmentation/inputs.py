@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..geometry.affinities import check_offsets
+
 Array = NDArray[Any]
 
 
@@ -77,26 +79,6 @@ def check_connectivity(connectivity: int, ndim: int) -> int:
         neighbours = "1, 2 or 3 (6, 18 or 26 neighbours)" if ndim == 3 else "1 or 2 (4 or 8 neighbours)"
         raise ValueError(f"connectivity must be {neighbours} in {ndim}D, got {connectivity!r}")
     return int(connectivity)
-
-
-def check_offsets(offsets: Sequence[Sequence[int]], ndim: int) -> tuple[tuple[int, ...], ...]:
-    """Return the offsets of affinities, one per channel, each with one step per axis.
-
-    Raises:
-        ValueError: when there is none, or one has another length, is 0 along all axes or not whole.
-    """
-    checked = tuple(tuple(int(step) for step in offset) for offset in offsets)
-    faulty = [
-        given
-        for given, offset in zip(offsets, checked, strict=True)
-        if len(offset) != ndim or not any(offset) or tuple(given) != offset
-    ]
-    if not checked or faulty:
-        raise ValueError(
-            f"offsets must hold {ndim} whole steps per channel, not all 0, such as {[0] * (ndim - 1) + [1]}; "
-            f"got {list(faulty[0]) if faulty else []}"
-        )
-    return checked
 
 
 def check_affinities(affinities: Any, offsets: Sequence[Sequence[int]]) -> tuple[Array, tuple[tuple[int, ...], ...]]:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..geometry.neighbours import both_ends
 from .affinities import Offsets
 from .inputs import Array, check_affinities, check_mask
-from .neighbours import both_ends
 from .relabelling import in_order_of_first
 
 

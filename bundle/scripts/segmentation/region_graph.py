@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..geometry.neighbours import both_ends
 from .affinities import Offsets
 from .id_pairs import Pairs, group_pairs
 from .inputs import Array, check_affinities, check_labels, check_same_shape
-from .neighbours import both_ends
 from .relabelling import dense_ids, look_up
 
 BINS = 256

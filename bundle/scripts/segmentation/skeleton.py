@@ -15,9 +15,9 @@ from skimage import morphology
 
 from ..geometry.affines import check_spacing
 from ..geometry.fields import signed_distance
+from ..geometry.neighbours import both_ends, half_neighbourhood
 from .labelling import label_components
 from .mesh import check_object
-from .neighbours import both_ends, half_neighbourhood
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
+from ..geometry.neighbours import both_ends
 from .id_pairs import Pairs, unique_pairs
 from .inputs import Array, check_connectivity, check_same_shape
-from .neighbours import both_ends
 from .relabelling import smallest_dtype
 
 

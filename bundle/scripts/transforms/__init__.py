@@ -1,5 +1,6 @@
 """Dictionary transforms: patches from stores, directions that follow space, and targets derived from labels."""
 
+from .affinities import LabelToAffinities, LabelToAffinitiesd
 from .blur import RandBlur, RandBlurd, gaussian_blur
 from .boundary import LabelToBoundary, LabelToBoundaryd
 from .class_deduction import fill_unknown
@@ -33,6 +34,8 @@ __all__ = [
     "DilateLabeld",
     "FillUnknownClasses",
     "FillUnknownClassesd",
+    "LabelToAffinities",
+    "LabelToAffinitiesd",
     "LabelToBoundary",
     "LabelToBoundaryd",
     "LabelToDistance",

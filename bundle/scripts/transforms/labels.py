@@ -106,6 +106,7 @@ class LabelTransform(Transform, ABC):
     """
 
     unknown_value: ClassVar[float] = float("nan")
+    needs_spacing: ClassVar[bool] = True
 
     def __init__(self, spacing: Sequence[float] | None = None) -> None:
         self.spacing = None if spacing is None else tuple(spacing)
@@ -126,7 +127,8 @@ class LabelTransform(Transform, ABC):
             TypeError: when `label` is no tensor.
             ValueError: when its shape or a value is not that of a label, or the spacing is not known.
         """
-        parts = read_label(label, self.spacing)
+        is_tensor = isinstance(label, torch.Tensor)
+        parts = read_label(label, (1.0,) * (label.ndim - 1) if is_tensor and not self.needs_spacing else self.spacing)
         derived = self.derive(parts)
         derived[:, parts.unknown] = self.unknown_value
         values = torch.from_numpy(np.ascontiguousarray(derived))

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripts.segmentation.neighbours import both_ends, half_neighbourhood
+from scripts.geometry.neighbours import both_ends, half_neighbourhood
 
 
 @pytest.mark.parametrize(
