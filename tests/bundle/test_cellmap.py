@@ -347,9 +347,9 @@ def test_membranes_and_neurons_of_the_crop_that_validates(neurons):
     for name, above in (("cell", 0.95), ("pm", 0.5)):
         parser = ConfigParser()
         parser.read_config(BUNDLE / "configs" / "process.json")
-        parser["input"], parser["output"] = str(crop / name), str(neurons / "processed" / "crop3" / name)
         parser["segmenter#above"] = above
-        parser.get_parsed_content("segmentation").run()
+        segmentation = parser.get_parsed_content("segmentation")
+        segmentation({"foreground": crop / name}, output=neurons / "processed" / "crop3" / name).run()
     pack(str(neurons / "processed" / "{crop}" / "{label}.zarr" / "objects"), neurons / "submission.zip")
     evaluate(
         str(neurons / "submission.zip"), data, metrics=["cellmap", "voi"], output=neurons / "evaluation",

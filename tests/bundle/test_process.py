@@ -62,15 +62,17 @@ def bound(**changes):
     return parser
 
 
+def made(parser, prediction, folder):
+    return parser.get_parsed_content("segmentation")({"foreground": prediction}, output=folder / "o")
+
+
 def test_every_setting_reaches_the_segmentation(prediction, tmp_path):
     changes = {
         "min_size": 3, "max_size": 9, "physical_sizes": True, "largest": 2, "drop_border": True,
         "block_size": [32, 64, 32], "chunk_size": 32, "levels": 1, "ome_version": "0.4", "scratch": str(tmp_path / "s"),
         "resume": False, "overwrite": True, "threads": 3,
     }  # fmt: skip
-    segmentation = bound(input=str(prediction), output=str(tmp_path / "o"), **changes).get_parsed_content(
-        "segmentation"
-    )
+    segmentation = made(bound(**changes), prediction, tmp_path)
     assert isinstance(segmentation, BlockSegmentation)
     assert segmentation.filters == {key: changes[key] for key in list(changes)[:5]}
     assert segmentation.grid.block_size == (32, 64, 32)
@@ -81,9 +83,9 @@ def test_every_setting_reaches_the_segmentation(prediction, tmp_path):
 
 
 def test_memory_and_workers_are_chosen_by_the_config(prediction, tmp_path):
-    small = bound(input=str(prediction), output=str(tmp_path / "o"), memory_limit=2 * 64 * 16**3, chunk_size=8)
-    assert small.get_parsed_content("segmentation").grid.block_size == (16, 16, 16)
-    dask = bound(input=str(prediction), output=str(tmp_path / "o"), cluster="tcp://host:1", n_workers=2)
+    small = bound(memory_limit=2 * 64 * 16**3, chunk_size=8)
+    assert made(small, prediction, tmp_path).grid.block_size == (16, 16, 16)
+    dask = bound(cluster="tcp://host:1", n_workers=2)
     assert dask.get_parsed_content("workers") == DaskWorkers("tcp://host:1", 2, 2)
 
 
@@ -101,4 +103,19 @@ def test_examples_of_the_page_bind(example, prediction, tmp_path, monkeypatch):
             data = seeds.reshape(1, 40, 44, 48) if name == "seeds" else values[None]
             create_ome_zarr(path, data.shape, data.dtype, spacing=(2, 1, 1)).write((0, 0, 0), data)
     parser = bound(input=str(prediction), output=str(tmp_path / "out"), **overlay)
-    assert parser.get_parsed_content("segmentation").run()
+    (path,) = parser.get_parsed_content("run")
+    assert path == [str(tmp_path / "out")]
+
+
+def test_fields_stand_for_every_prediction_that_fits(prediction, tmp_path):
+    for name in ("scan1.zarr/nuclei", "scan1.zarr/cells", "scan2.zarr/nuclei", "scan2.zarr/border"):
+        (tmp_path / "predictions" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "predictions" / name).symlink_to(prediction)
+    page = next(block for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) if "--keep" in block)
+    given = dict(re.findall(r'--(input|output|keep) "(.*?)"', page))
+    paths = {key: tmp_path / given[key] for key in ("input", "output")}
+    run("processing", *options(**paths, keep=given["keep"]), configs=["configs/process.json"])
+    written = sorted(path.name for path in (tmp_path / "objects").glob("*.zarr"))
+    assert written == ["scan1_cells.zarr", "scan1_nuclei.zarr", "scan2_nuclei.zarr"]
+    for name in written:
+        assert read(tmp_path / "objects" / name / "objects").max() == objects(prediction, 0.5)

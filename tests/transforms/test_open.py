@@ -18,3 +18,9 @@ def test_lazy_and_in_memory(tmp_path):
     assert tensor.dtype == torch.float32
     assert np.array_equal(tensor.numpy(), data.astype(np.float32))
     assert tensor.affine[0].tolist() == [2, 0, 0, 1]
+
+
+def test_a_sample_names_its_volumes(tmp_path):
+    create_ome_zarr(tmp_path / "v.zarr", (1, 4, 4, 4), "uint8", spacing=(1, 1, 1))
+    for name, expected in (({"name": "jrc_fine/crop7"}, "jrc_fine/crop7"), ({}, "v")):
+        assert OpenVolumed("image")({"image": tmp_path / "v.zarr", **name})["image"].name == expected

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
-from tests.cellmap_tree import COARSE, FINE, CropPlan, DatasetPlan, raw_value, write_tree
+from tests.cellmap_tree import FINE, CropPlan, DatasetPlan, raw_value, write_tree
 
 from scripts.volumes import open_resampled
-from scripts.workflows import crop_inputs, name_crop
+from scripts.workflows import crop_inputs
 
 MANIFEST = """crop_name,dataset,class_label,voxel_size,translation,shape
 1,jrc_fine,nuc,[4;4;4],[78;78;78],[24;24;24]
@@ -94,12 +93,3 @@ def test_faults_are_named(tree, manifest, tmp_path):
     outside.write_text(MANIFEST.splitlines()[0] + "\n9,jrc_fine,nuc,[8;8;8],[400;0;0],[4;4;4]\n")
     with pytest.raises(ValueError, match=r"jrc_fine/crop9 lies outside of its image .* \[40, 40, 40\] voxels"):
         crop_inputs(str(tree), manifest=outside)
-
-
-def test_an_opened_image_gets_the_name_of_its_crop(tree):
-    (datum,) = crop_inputs(str(tree), ["crop10"])
-    sample = name_crop({**datum, "image": open_resampled(datum["image"], None)})
-    assert sample["image"].name == "jrc_coarse/crop10"
-    assert sample["image"].spacing == COARSE.spacing
-    with pytest.raises(TypeError, match=r"streaming = true, not an image in memory \(Tensor\)"):
-        name_crop({**datum, "image": torch.zeros(1)})

@@ -17,6 +17,9 @@ from ..volumes import open_resampled
 class OpenVolumed(MapTransform):
     """Turn paths into volumes that are read window by window, or into tensors.
 
+    A sample's `name`, where it has one, becomes the name of its volumes, which `{name}` of an inference's `output`
+    stands for.
+
     Args:
         keys: keys that hold paths.
         lazy: leave the voxels in the store and hand over a `Volume`, which `ZarrSlidingWindowInferer` streams; false
@@ -38,6 +41,7 @@ class OpenVolumed(MapTransform):
         for key in self.keys:
             volume = open_resampled(sample[key], self.spacing, "linear")
             if self.is_lazy:
+                volume.name = sample.get("name", volume.name)
                 sample[key] = volume
                 continue
             array = volume.read((0, 0, 0), volume.spatial_shape).astype(np.float32)  # C D H W

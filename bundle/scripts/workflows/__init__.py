@@ -2,10 +2,11 @@
 
 from .check import check_inference, check_training, current_parser
 from .config_values import at_most, common_spacing, sample_keys, trained_parameters
-from .crop_inputs import crop_inputs, name_crop
+from .crop_inputs import crop_inputs
 from .faults import RunError, show_run_errors_plainly
 from .phantom import phantom, truth_box
 from .processes import join_processes
+from .segment_each import segment_each
 from .start import load_weights, start_training
 
 __all__ = [
@@ -18,9 +19,9 @@ __all__ = [
     "current_parser",
     "join_processes",
     "load_weights",
-    "name_crop",
     "phantom",
     "sample_keys",
+    "segment_each",
     "show_run_errors_plainly",
     "start_training",
     "trained_parameters",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..geometry import IMAGE_KEY
 from ..patches import Crop, find_crops, find_images
 from ..patches.cellmap_crops import CROP_NAME, LOCAL_SEARCH_PATH, RAW_NAME
 from ..patches.cellmap_paths import fits
-from ..volumes import Volume, open_resampled
+from ..volumes import open_resampled
 from ..volumes.grid import Triple, common_unit
 from .datasplit import as_list
 from .submission_manifest import WantedLabel, crop_folder, read_manifest
@@ -75,22 +75,6 @@ def crop_inputs(
                "nm", scale)
         for (dataset, crop), entries in listed.items()
     ]  # fmt: skip
-
-
-def name_crop(sample: Mapping[str, Any]) -> dict[str, Any]:
-    """Give an opened image the name of its crop, which `{name}` of an inference's `output` stands for.
-
-    Args:
-        sample: `image`, a `Volume`, and `name`.
-
-    Raises:
-        TypeError: for an image that was read into memory.
-    """
-    image = sample[IMAGE_KEY]
-    if not isinstance(image, Volume):
-        raise TypeError(f"crops are streamed; give streaming = true, not an image in memory ({type(image).__name__})")
-    image.name = sample["name"]
-    return dict(sample)
 
 
 def _datum(
