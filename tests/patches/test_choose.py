@@ -60,12 +60,22 @@ def test_balanced_class_weights_get_the_voxels_of_each_class(volumes):
     assert chosen["class_voxels"] == {"organ": [0, 96, 96]}
 
 
-def test_volumes_without_a_target_do_not_count_for_it():
-    """Two patches of 8 voxels carry `a`, one of which also carries `b` with classes 1 and 2."""
+def test_volumes_without_a_target_and_voxels_beyond_its_array_do_not_count_for_it(tmp_path):
+    """Patches of 8 voxels: `a` covers 8 of the first, 4 of the second; `b`, with classes 1 and 2, is in the first."""
+    stores = {"a 0": (2, 2, 4), "b 0": (2, 2, 4), "a 1": (2, 2, 3)}
+    for name, shape in stores.items():
+        zarr.create_array(str(tmp_path / f"{name}.zarr"), shape=shape, chunks=(2, 2, 2), dtype="uint8")
+    volumes = [
+        {"image": "unused", "a": str(tmp_path / "a 0.zarr"), "b": str(tmp_path / "b 0.zarr")},
+        {"image": "unused", "a": str(tmp_path / "a 1.zarr")},
+    ]
     counts = ClassCounts(["a", "b 1", "b 2"], np.array([[3, 1, 2], [4, -1, -1]]))
-    patches = [{"size": [2, 2, 2]}] * 2
+    patches = [
+        {"volume": 0, "start": [0, 0, 2], "size": [2, 2, 2]},
+        {"volume": 1, "start": [0, 0, 2], "size": [2, 2, 2]},
+    ]
     targets = {"a": {"channels": 1}, "b": {"channels": 3}, "depth": {"channels": 1, "kind": "scalar"}}
-    assert class_voxels(counts, patches, targets) == {"a": [9, 7], "b": [5, 1, 2]}
+    assert class_voxels(counts, volumes, patches, targets) == {"a": [12 - 7, 7], "b": [8 - 3, 1, 2]}
 
 
 def test_nothing_left_and_nonsense_are_errors(volumes):

@@ -69,7 +69,7 @@ def choose_patches(
         if name == "train":
             chosen["counts"] = own.of(kept)
     _log_counts(chosen["counts"])
-    chosen["class_voxels"] = class_voxels(chosen["counts"], chosen["train"], targets)
+    chosen["class_voxels"] = class_voxels(chosen["counts"], volumes, chosen["train"], targets)
     return chosen
 
 

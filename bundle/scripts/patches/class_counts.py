@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry import Kind, parse_targets
+from ..volumes import Volume
 from .bits import pack
 from .cache import FORMAT_VERSION, load_cached, save_cached
 from .cells import Labelled, combine_to_patches, count_cells, merge
@@ -22,7 +23,7 @@ from .groups import Box
 from .labelled import LabelledVoxels
 from .lattice import AxisLattice, lattice_of
 from .splits import near_groups
-from .table import array_keys, volume_box
+from .table import array_keys, open_array, volume_box
 
 
 @dataclass(frozen=True)
@@ -110,27 +111,43 @@ def count_classes(
 
 
 def class_voxels(
-    counts: ClassCounts, patches: Sequence[Mapping[str, Any]], targets: Mapping[str, Any]
+    counts: ClassCounts,
+    volumes: Sequence[Mapping[str, Any]],
+    patches: Sequence[Mapping[str, Any]],
+    targets: Mapping[str, Any],
 ) -> dict[str, list[int]]:
     """Voxels of each class of each counted target, background first, in all patches that carry the target.
 
-    Voxels that are masked or ignored count as background here.
+    What lies beyond the target's array is unknown and does not count. Voxels that are masked or ignored count as
+    background here.
 
     Args:
         counts: of the patches.
-        patches: with their `size`.
+        volumes: the `volumes` table.
+        patches: with their `volume`, `start` and `size`.
         targets: the `targets` table.
     """
-    sizes = np.array([math.prod(patch["size"]) for patch in patches])
+    arrays: dict[tuple[int, str], Volume] = {}
     voxels: dict[str, list[int]] = {}
     for target in parse_targets(targets).values():
         columns = [k for k, name in enumerate(counts.names) if name.split(" ")[0] == target.name]
         if columns:
             found = counts.counts[:, columns]  # N K
-            is_carried = found[:, 0] >= 0
-            foreground = found[is_carried].sum(axis=0).tolist()
-            voxels[target.name] = [int(sizes[is_carried].sum()) - sum(foreground), *foreground]
+            carried = np.flatnonzero(found[:, 0] >= 0).tolist()
+            total = 0
+            for patch in (patches[n] for n in carried):
+                place = (patch["volume"], target.stored_key)
+                if place not in arrays:
+                    arrays[place] = open_array(volumes[place[0]], place[1], targets)
+                total += _voxels_inside(arrays[place], patch)
+            foreground = found[carried].sum(axis=0).tolist()
+            voxels[target.name] = [total - sum(foreground), *foreground]
     return voxels
+
+
+def _voxels_inside(array: Volume, patch: Mapping[str, Any]) -> int:
+    pads = array.padding(patch["start"], patch["size"])
+    return math.prod(n - before - after for n, (before, after) in zip(patch["size"], pads, strict=True))
 
 
 class _Counter:
