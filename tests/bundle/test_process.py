@@ -6,11 +6,12 @@ import re
 import numpy as np
 import pytest
 from monai.bundle import ConfigParser
-from scipy import ndimage
+from scipy import ndimage, spatial
 from skimage import measure
-from tests.bundle.running import BUNDLE, options, run, write_overlay
+from tests.bundle.running import BUNDLE, folders, options, read_history, run, write_overlay
 
 from scripts.blockwise import DaskWorkers, Threads
+from scripts.metrics import variation_of_information
 from scripts.segmentation import BlockSegmentation
 from scripts.volumes import create_ome_zarr, open_volume
 
@@ -119,3 +120,54 @@ def test_fields_stand_for_every_prediction_that_fits(prediction, tmp_path):
     assert written == ["scan1_cells.zarr", "scan1_nuclei.zarr", "scan2_nuclei.zarr"]
     for name in written:
         assert read(tmp_path / "objects" / name / "objects").max() == objects(prediction, 0.5)
+
+
+@pytest.fixture(scope="module")
+def cells(tmp_path_factory):
+    """Cells that touch, with a bright wall between them: image and ids."""
+    folder = tmp_path_factory.mktemp("cells")
+    shape, rng = (40, 48, 48), np.random.default_rng(3)
+    seeds = rng.uniform(0, 1, (40, 3)) * shape
+    places = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
+    ids = spatial.cKDTree(seeds).query(places)[1] + 1
+    wall = np.zeros(shape)
+    for axis in range(3):
+        wall += np.abs(np.diff(ids, axis=axis, append=np.take(ids, [-1], axis))) > 0
+    image = 100 * (wall > 0) + rng.normal(50, 15, shape)
+    for name, values in (("image", image.clip(0, 255).astype(np.uint8)), ("cells", ids.astype(np.uint8))):
+        create_ome_zarr(folder / f"{name}.zarr", (1, *shape), "uint8", spacing=(1, 1, 1)).write((0, 0, 0), values[None])
+    return folder
+
+
+def test_affinities_from_training_to_objects(cells, tmp_path):
+    """Three foregrounds in one target: is the next voxel along z, y, x of the same cell?"""
+    overlay = write_overlay(
+        tmp_path / "affinities.json",
+        targets={"affinities": {"channels": 3, "activation": "sigmoid", "source": "cells"}},
+        derive=[{"_target_": "scripts.transforms.LabelToAffinitiesd", "keys": "cells", "output_keys": "affinities"}],
+        volumes=[{"image": str(cells / "image.zarr"), "cells": str(cells / "cells.zarr")}],
+        patch_size=[16, 16, 16], features_per_stage=[8, 16], n_blocks_per_stage=[1, 1], learning_rate=0.01,
+        max_epochs=1, max_steps_per_epoch=60, max_val_steps_per_epoch=2, device="cpu",
+        random_space=None, augment=[], **folders(tmp_path),
+    )  # fmt: skip
+    run("training", configs=["configs/train.json", overlay])
+    (epoch,) = read_history(tmp_path)
+    assert {f"val_affinities_dice_channel{axis}" for axis in range(3)} <= set(epoch)
+    paths = options(input=cells / "image.zarr", output=tmp_path / "p", weights=tmp_path / "models" / "model.pt")
+    run("inference", *paths, configs=["configs/inference.json", tmp_path / "output" / "network.json"])
+    found = open_volume(tmp_path / "p.zarr" / "affinities")
+    assert (found.channels, found.dtype) == (3, np.uint8)
+    overlay = write_overlay(
+        tmp_path / "objects.json",
+        inputs={"affinities": str(tmp_path / "p.zarr" / "affinities")},
+        segmenter={
+            "_target_": "scripts.segmentation.Agglomerated", "affinities": "affinities",
+            "offsets": [[1, 0, 0], [0, 1, 0], [0, 0, 1]], "thresholds": [0.5], "halo_length": 8, "min_distance": 2,
+        },
+    )  # fmt: skip
+    run("processing", *options(output=tmp_path / "objects"), configs=["configs/process.json", overlay])
+    truth = read(cells / "cells.zarr")
+    score = sum(variation_of_information(read(tmp_path / "objects.zarr" / "objects"), truth))
+    together = sum(variation_of_information(np.ones_like(truth), truth))
+    print(f"VOI {score:.3f}; everything one cell {together:.3f}")
+    assert score < 0.5 * together

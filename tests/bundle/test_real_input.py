@@ -7,10 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-import torch
-from monai.bundle import ConfigParser
-from monai.utils import set_determinism
-from tests.bundle.running import BUNDLE, command, folders, read_history, run, write_overlay
+from tests.bundle.running import command, folders, read_history, run, write_overlay
 
 from scripts.volumes import create_ome_zarr, open_volume
 from scripts.workflows.convert import convert
@@ -55,36 +52,19 @@ def train(root: Path, **settings: object) -> None:
     assert last < 0.8 * first
 
 
-def write_untrained_weights(root: Path) -> Path:
-    """Weights of the network that was trained, as they are before any training."""
-    parser = ConfigParser()
-    parser.read_config([BUNDLE / "configs" / "inference.json", root / "output" / "network.json"])
-    set_determinism(SEED)
-    path = root / "untrained.pt"
-    torch.save(parser.get_parsed_content("network_def").state_dict(), path)
-    set_determinism(None)
-    return path
-
-
-def predict(root: Path, inputs: Sequence[str | Path], weights: Path, output: str) -> list[Path]:
+def predict(root: Path, inputs: Sequence[str | Path]) -> list[Path]:
     """Stream every input with the command line; the predictions' groups, in order."""
     overlay = write_overlay(
-        root / f"{output}.json", **folders(root), device="cpu", input_data=[{"image": str(path)} for path in inputs]
+        root / "predict.json", **folders(root), device="cpu", input_data=[{"image": str(path)} for path in inputs]
     )
     run(
         "inference",
         *("--input", inputs[0]),
-        *("--output", root / output / "{name}.zarr"),
-        *("--weights", weights),
+        *("--output", root / "predicted" / "{name}.zarr"),
+        *("--weights", root / "models" / "model.pt"),
         configs=["configs/inference.json", root / "output" / "network.json", overlay],
     )
-    return [root / output / f"{open_volume(path).name}.zarr" for path in inputs]
-
-
-def predict_before_and_after(root: Path, inputs: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
-    """Predictions of the untrained and of the trained network."""
-    before = predict(root, inputs, write_untrained_weights(root), "before")
-    return before, predict(root, inputs, root / "models" / "model.pt", "after")
+    return [root / "predicted" / f"{open_volume(path).name}.zarr" for path in inputs]
 
 
 def assert_same_geometry(prediction: Path, source: str | Path) -> None:
@@ -136,19 +116,21 @@ def test_nuclei_read_directly_from_ome_zarr(real_data: Path, tmp_path: Path) -> 
         max_steps_per_epoch=16,
         max_val_steps_per_epoch=4,
     )
-    (before,), (after,) = predict_before_and_after(tmp_path, [image])
+    (prediction,) = predict(tmp_path, [image])
     unseen = np.s_[160:]
     truth = voxels(nuclei)[unseen] > 0
-    scores = [dice(voxels(path / "foreground")[unseen] >= 128, truth) for path in (before, after)]
-    print(f"nuclei, z >= 160: Dice {scores[0]:.3f} -> {scores[1]:.3f}")
+    everything, score = (
+        dice(found, truth) for found in (truth | True, voxels(prediction / "foreground")[unseen] >= 128)
+    )
+    print(f"nuclei, z >= 160: Dice {score:.3f}; everything a nucleus {everything:.3f}")
     for target in ("foreground", "distance"):
-        assert_same_geometry(after / target, image)
-    assert scores[1] >= scores[0] + 0.3
+        assert_same_geometry(prediction / target, image)
+    assert score >= everything + 0.3
 
 
 @pytest.mark.real_data
 def test_hippocampus_converted_from_nifti(real_data: Path, tmp_path: Path) -> None:
-    names = sorted(path.name for path in (real_data / "hippocampus" / "images").glob("*.nii.gz"))[:12]
+    names = sorted(path.name for path in (real_data / "hippocampus" / "images").glob("*.nii.gz"))[:9]
     cases = []
     for name in names:
         case = name.removesuffix(".nii.gz")
@@ -161,7 +143,7 @@ def test_hippocampus_converted_from_nifti(real_data: Path, tmp_path: Path) -> No
             "classes": {"channels": 3},
             "distance": {"channels": 1, "kind": "scalar", "source": "classes"},
         },
-        volumes=[{**case, "split": "train"} for case in cases[:9]] + [{**cases[9], "split": "val"}],
+        volumes=[{**case, "split": "train"} for case in cases[:6]] + [{**cases[6], "split": "val"}],
         derive=[
             {
                 "_target_": "scripts.transforms.LabelToDistanced",
@@ -174,22 +156,22 @@ def test_hippocampus_converted_from_nifti(real_data: Path, tmp_path: Path) -> No
         patch_size=[32, 40, 32],
         min_bbox_percent=0.1,  # the structure fills a small part of the volume
         min_labeled_ratio=0.05,
-        max_epochs=5,
+        max_epochs=4,
         max_steps_per_epoch=20,
         max_val_steps_per_epoch=4,
     )
-    unseen = cases[10:]
-    scores = []
-    for predictions in predict_before_and_after(tmp_path, [case["image"] for case in unseen]):
-        overlaps = []
-        for prediction, case in zip(predictions, unseen, strict=True):
-            predicted, truth = voxels(prediction / "classes"), voxels(case["classes"])
-            overlaps += [dice(predicted == label, truth == label) for label in (1, 2)]
-            for target in ("classes", "distance"):
-                assert_same_geometry(prediction / target, case["image"])
-        scores.append(float(np.mean(overlaps)))
-    print(f"hippocampus, 2 unseen cases: mean Dice {scores[0]:.3f} -> {scores[1]:.3f}")
-    assert scores[1] >= scores[0] + 0.3
+    unseen = cases[7:]
+    overlaps, everything = [], []
+    predictions = predict(tmp_path, [case["image"] for case in unseen])
+    for prediction, case in zip(predictions, unseen, strict=True):
+        predicted, truth = voxels(prediction / "classes"), voxels(case["classes"])
+        overlaps += [dice(predicted == label, truth == label) for label in (1, 2)]
+        everything += [dice(truth > -1, truth == label) for label in (1, 2)]
+        for target in ("classes", "distance"):
+            assert_same_geometry(prediction / target, case["image"])
+    score = float(np.mean(overlaps))
+    print(f"hippocampus, 2 unseen cases: mean Dice {score:.3f}; everything of one class {np.mean(everything):.3f}")
+    assert score >= np.mean(everything) + 0.3
 
 
 @pytest.mark.real_data
@@ -222,7 +204,7 @@ def test_boundaries_of_neurons_in_em(real_data: Path, tmp_path: Path) -> None:
             {"_target_": "scripts.transforms.LabelToBoundaryd", "keys": "bodies", "output_keys": "boundary"},
         ],
         patch_size=[32, 40, 40],
-        max_epochs=5,
+        max_epochs=4,
         max_steps_per_epoch=20,
         max_val_steps_per_epoch=4,
     )
@@ -235,9 +217,9 @@ def test_boundaries_of_neurons_in_em(real_data: Path, tmp_path: Path) -> None:
     writer.write((0, 0, 0), tifffile.imread(real_data / "em_fibsem" / "medulla250_raw.tif")[here][None])
     writer.finish()
     truth = faces_between_ids(tifffile.imread(real_data / "em_fibsem" / "medulla250_bodies.tif")[here])
-    (before,), (after,) = predict_before_and_after(tmp_path, [block])
-    scores = [dice(voxels(path / "boundary") >= 128, truth) for path in (before, after)]
-    print(f"EM, block at {start}: boundary Dice {scores[0]:.3f} -> {scores[1]:.3f}")
+    (prediction,) = predict(tmp_path, [block])
+    everything, score = (dice(found, truth) for found in (truth | True, voxels(prediction / "boundary") >= 128))
+    print(f"EM, block at {start}: boundary Dice {score:.3f}; everything a boundary {everything:.3f}")
     for target in ("boundary", "distance"):
-        assert_same_geometry(after / target, block)
-    assert scores[1] >= scores[0] + 0.15
+        assert_same_geometry(prediction / target, block)
+    assert score >= everything + 0.15

@@ -180,3 +180,10 @@ def test_the_loss_of_an_unannotated_class_is_the_mean_over_what_exclusion_made_k
 def test_what_cannot_exclude_is_named():
     with pytest.raises(ValueError, match=r"mutual_exclusion: depth, mitos cannot exclude others; .*mito, er, nucleus"):
         PrepareTargets(EXCLUSIVE, [["mito", "depth", "mitos"]])
+
+
+def test_a_foreground_in_each_channel_is_0_or_1_or_unknown_in_each():
+    target = {"affinities": {"channels": 2, "activation": "sigmoid", "ignore_label": 9, "mask": "inside"}}
+    stored = torch.tensor([[7, 0, -1, 1], [0, 9, 1, 1]]).reshape(1, 2, 1, 1, 4)  # B C D H W
+    _, labels = prepare(target, affinities=stored, inside=row(1, 1, 1, 0))
+    assert labels["affinities"][0, :, 0, 0].tolist() == [[1, 0, -1, -1], [0, -1, 1, -1]]

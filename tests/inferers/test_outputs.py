@@ -31,6 +31,7 @@ HALF_COVERED = np.array([[[True, True, False]]])
         (target(257), {}, 1, "uint16", "mode", "class"),
         (target(4), {"threshold": 0.4}, 1, "uint8", "mode", "class"),
         (target(4), {"class_output": "probabilities"}, 4, "uint8", "mean", "probability"),
+        (target(4, activation="sigmoid"), {}, 4, "uint8", "mean", "probability"),
         (target(1, "scalar"), {}, 1, "float32", "mean", "scalar"),
         (target(3, "vector"), {"float_dtype": "float16"}, 3, "float16", "mean", "vector"),
         (target(3, "normal"), {"float_dtype": "float16"}, 3, "int8", "normal", "unit normal, components z y x"),

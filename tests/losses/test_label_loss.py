@@ -99,6 +99,19 @@ def test_independent_classes_use_a_sigmoid_each():
     assert LabelLoss(3, cross_entropy=0, independent=True)(logits, label).item() == pytest.approx(np.mean(dice))
 
 
+def test_a_label_with_a_foreground_in_each_channel_is_as_many_labels_of_one_channel():
+    logits, _ = _example(3)
+    labels = torch.from_numpy(np.random.default_rng(5).integers(-1, 2, logits.shape)).double()
+    alone = [LabelLoss(1)(logits[:, c : c + 1], labels[:, c : c + 1]) for c in range(3)]
+    known = torch.stack([(labels[:, c] >= 0).sum() for c in range(3)])
+    entropy = [LabelLoss(1, dice=0)(logits[:, c : c + 1], labels[:, c : c + 1]) for c in range(3)]
+    dice = sum(whole - part for whole, part in zip(alone, entropy, strict=True)) / 3
+    pooled = sum(e * k for e, k in zip(entropy, known, strict=True)) / known.sum()
+    torch.testing.assert_close(LabelLoss(3, independent=True)(logits, labels), dice + pooled)
+    with pytest.raises(ValueError, match="a foreground in each channel needs a target with activation 'sigmoid'"):
+        LabelLoss(3)(logits, labels)
+
+
 def test_class_weights_of_independent_classes_weigh_each_channels_foreground():
     logits, label = _example(2)
     known = label[:, 0] >= 0

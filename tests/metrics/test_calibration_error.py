@@ -97,3 +97,15 @@ def test_bad_input():
         CalibrationError(0)
     with pytest.raises(ValueError, match=r"shape \[1, 1, 1, 1, 1\], but its label has \[1, 1, 1, 1, 2\]"):
         CalibrationError().update(_row(1), _row(1, 0))
+
+
+def test_channels_with_a_foreground_each_count_as_one():
+    rng = np.random.default_rng(2)
+    values, labels = (
+        torch.from_numpy(rng.random((1, 3, 4, 5, 6))),
+        torch.from_numpy(rng.integers(-1, 2, (1, 3, 4, 5, 6))),
+    )
+    several, one = CalibrationError(), CalibrationError()
+    several.update(values, labels)
+    one.update(values.reshape(1, 1, 12, 5, 6), labels.reshape(1, 1, 12, 5, 6))
+    assert several.compute() == pytest.approx(one.compute())

@@ -64,3 +64,22 @@ def test_nothing_known_is_nan():
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match=r"shape \[1, 1, 1, 1, 2\], but its label has \[1, 1, 1, 1, 3\]"):
         LabelDice(1).update(_row(0, 1), _row(0, 1, 1))
+
+
+def test_a_foreground_in_each_channel_is_as_many_labels_of_one_channel():
+    rng = np.random.default_rng(1)
+    values, labels = (
+        torch.from_numpy(rng.random((2, 3, 2, 4, 5))),
+        torch.from_numpy(rng.integers(-1, 2, (2, 3, 2, 4, 5))),
+    )
+    alone = [LabelDice(1) for _ in range(3)]
+    for channel, metric in enumerate(alone):
+        metric.update(values[:, channel : channel + 1], labels[:, channel : channel + 1])
+    scores = [metric.compute()["dice"] for metric in alone]
+    together = LabelDice(3)
+    together.update(values, labels)
+    other = LabelDice(3)
+    other.merge(together)  # one that has seen nothing itself
+    for metric in (together, other):
+        expected = {"dice": np.mean(scores)} | {f"dice_channel{c}": score for c, score in enumerate(scores)}
+        assert metric.compute() == pytest.approx(expected)

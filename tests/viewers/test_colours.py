@@ -92,3 +92,12 @@ def test_an_overlay_keeps_the_picture_visible():
     background = np.full((1, 3, 3), 100, np.uint8)
     shown = overlay(background, np.array([[0.0, 0.5, 1.0]]), (250, 100, 0))
     assert shown[0].tolist() == [[100, 100, 100], [145, 100, 70], [190, 100, 40]]
+
+
+@pytest.mark.parametrize("channels", [2, 3, 5])
+def test_of_several_foregrounds_the_first_three_are_red_green_and_blue(channels):
+    values = np.zeros((channels, 3))
+    values[0, 0] = values[1, 0] = values[1, 1] = 1
+    values[:, 2] = -1
+    shown = colours(values, channels=channels, activation="sigmoid")
+    assert shown == [(255, 255, 0), (0, 255, 0), UNKNOWN_COLOUR]

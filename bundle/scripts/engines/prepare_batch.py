@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from monai.engines import PrepareBatch
 
-from ..geometry import IMAGE_KEY, UNKNOWN_LABEL, Kind, Target, parse_targets
+from ..geometry import IMAGE_KEY, UNKNOWN_LABEL, Activation, Kind, Target, parse_targets
 
 
 class PrepareTargets(PrepareBatch):
@@ -58,7 +58,8 @@ class PrepareTargets(PrepareBatch):
 
         Returns:
             image B C D H W and labels: 1-channel label B 1 D H W in {0, 1, -1}; label of C classes B 1 D H W with the
-            class or -1; other kinds B C D H W, NaN where unknown.
+            class or -1; label with a foreground in each channel B C D H W in {0, 1, -1}; other kinds B C D H W, NaN
+            where unknown.
 
         Raises:
             ValueError: if the batch has some targets but not all, lacks a mask that a target names, or holds class
@@ -120,7 +121,7 @@ def mark_unknown(label: torch.Tensor, target: Target, mask: torch.Tensor | None 
         unknown = unknown | (label == target.ignore_label)
     if mask is not None:
         unknown = unknown | (mask <= 0)
-    if target.channels == 1:
+    if target.channels == 1 or (target.activation is Activation.SIGMOID and label.shape[1] == target.channels):
         label = (label > 0).float()
     elif (highest := float(torch.where(unknown, 0, label).max())) >= target.channels:
         raise ValueError(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..geometry import Kind, Target, activate_prediction
+from ..geometry import Activation, Kind, Target, activate_prediction
 from ..volumes import NORMAL_INT8, Encoding, encode
 
 ATTRIBUTE = "polytome"
@@ -48,7 +48,8 @@ def output_format(
     """The format of a target's prediction, by its kind.
 
     One-channel labels are uint8 probabilities x 255, or 0 and 1; labels of C classes a class per voxel, uint8 or
-    (beyond 256) uint16, or C probabilities; normals int8 with a scale; scalars and vectors `float_dtype`.
+    (beyond 256) uint16, or C probabilities, as always where each class is decided by itself (sigmoid); normals int8
+    with a scale; scalars and vectors `float_dtype`.
 
     Args:
         target: its row of the table.
@@ -64,7 +65,7 @@ def output_format(
         )
     if target.kind is not Kind.LABEL:
         return OutputFormat(target.channels, float_dtype, "mean", None, {**about, "values": str(target.kind)})
-    if target.channels > 1 and class_output == "argmax":
+    if target.channels > 1 and class_output == "argmax" and target.activation is not Activation.SIGMOID:
         dtype = "uint8" if target.channels <= 256 else "uint16"
         return OutputFormat(1, dtype, "mode", None, {**about, "values": "class", "classes": target.channels})
     if target.channels == 1 and threshold is not None:

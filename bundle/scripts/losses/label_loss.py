@@ -21,8 +21,9 @@ class LabelLoss(nn.Module):
 
     One channel: sigmoid, every label above 0 is foreground. C > 1 channels: softmax over classes 0..C-1, of which class
     0 is the background and left out of the Dice; or, with `independent`, each class by a sigmoid of its own against all
-    others. Negative labels are unknown: they are left out after the activation (masking logits before it would turn
-    them into probabilities of 0.5). A patch without known voxels adds nothing to either mean.
+    others. A label of C channels has a foreground in each, as with one channel. Negative labels are unknown: they are
+    left out after the activation (masking logits before it would turn them into probabilities of 0.5). A patch without
+    known voxels adds nothing to either mean.
 
     Source: Dice as in `monai.losses.DiceLoss`; the sum of both as in nnU-Net.
 
@@ -89,16 +90,19 @@ class LabelLoss(nn.Module):
 
         Args:
             prediction: logits, B C D H W.
-            label: B 1 D H W, negative where unknown.
+            label: B 1 D H W, or with sigmoids B C D H W; negative where unknown.
 
         Raises:
             ValueError: when shapes do not fit, and for a label that is no class.
         """
-        check_same_shape(prediction[:, :1], label)
+        by_channel = label.shape[1] > 1
+        check_same_shape(prediction if by_channel else prediction[:, :1], label)
         if prediction.shape[1] != self.channels:
             raise ValueError(f"expected logits of {self.channels} channels, got shape {list(prediction.shape)}")
         logits = full_precision(prediction)
-        known = label >= 0  # B 1 D H W
+        if by_channel and not self.sigmoid:
+            raise ValueError("a label with a foreground in each channel needs a target with activation 'sigmoid'")
+        known = label >= 0  # B 1 D H W or B C D H W
         label = torch.where(known, label, UNKNOWN_LABEL)
         truth = self._truth(label).to(logits.dtype)  # B C D H W
         loss = logits.new_zeros(())
@@ -115,8 +119,8 @@ class LabelLoss(nn.Module):
         return loss
 
     def _truth(self, label: torch.Tensor) -> torch.Tensor:
-        """B 1 D H W -> B C D H W: one channel per class; unknown voxels count as 0, to be masked."""
-        if self.channels == 1:
+        """B 1 D H W or B C D H W -> B C D H W: one channel per class; unknown voxels count as 0, to be masked."""
+        if self.channels == 1 or label.shape[1] > 1:
             return label > 0
         highest = int(label.max())
         if highest >= self.channels:
@@ -128,7 +132,7 @@ class LabelLoss(nn.Module):
 
     def _dice_loss(self, logits: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         probability = torch.sigmoid(logits) if self.sigmoid else torch.softmax(logits, dim=1)
-        if self.channels > 1:  # without the background
+        if self.channels > 1 and known.shape[1] == 1:  # without the background
             probability, truth = probability[:, 1:], truth[:, 1:]
         losses = self._overlap(probability * known, truth * known)
         if self.batch_dice:
@@ -143,13 +147,13 @@ class LabelLoss(nn.Module):
         if weights is not None:
             weights = weights.to(logits).view(-1, *[1] * (logits.ndim - 2))  # C -> C 1 1 1
         losses = F.binary_cross_entropy_with_logits(logits, truth, pos_weight=weights, reduction="none")
-        return (losses * known).sum() / (known.sum() * self.channels).clamp(min=1)
+        return (losses * known).sum() / known.expand_as(losses).sum().clamp(min=1)
 
     def _focal_entropy(self, logits: torch.Tensor, truth: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
         """Means as in the two others: over channels and voxels with sigmoids, else over voxels by their weight."""
         losses = self._focal(logits, truth) * known  # type: ignore[misc]  # B C D H W
         if self.sigmoid:
-            return losses.sum() / (known.sum() * self.channels).clamp(min=1)
+            return losses.sum() / known.expand_as(losses).sum().clamp(min=1)
         of_voxels = truth * known  # B C D H W
         if self.class_weights is not None:
             of_voxels = of_voxels * self.class_weights.to(logits).view(-1, *[1] * (logits.ndim - 2))  # C -> C 1 1 1

@@ -28,7 +28,8 @@ class Metric(ABC):
 
         Args:
             prediction: values B C D H W, activated (see `geometry.activation.activate_prediction`).
-            label: B 1 D H W with negative values unknown (labels), or B C D H W with NaN unknown.
+            label: B 1 D H W (classes) or B C D H W (a foreground in each channel) with negative values unknown, or
+                B C D H W with NaN unknown.
 
         Raises:
             ValueError: when the shapes do not fit.

@@ -16,7 +16,7 @@ class CalibrationError(Metric):
     where its probability p is above 0.5, and p or 1 - p; with C > 1 channels, the class of highest probability. Voxels
     are binned by confidence; the number is the difference of mean confidence and share of right classes in a bin,
     without sign, averaged over the bins by their numbers of voxels (Guo et al. 2017). One channel and the same
-    probabilities in two channels give the same number.
+    probabilities in two channels give the same number. Labels of C channels count each channel as one.
 
     Args:
         bins: number of bins of equal width from 0 to 1.
@@ -35,14 +35,14 @@ class CalibrationError(Metric):
         self._sums = torch.zeros(3, self.bins, dtype=torch.float64)  # voxels, confidence, right ones
 
     def update(self, prediction: torch.Tensor, label: torch.Tensor) -> None:
-        check_same_shape(prediction[:, :1], label)
-        truth = label[:, 0]  # B 1 D H W -> B D H W
-        known = truth >= 0
-        if prediction.shape[1] == 1:
-            foreground = prediction[:, 0]
-            right = (foreground > 0.5) == (truth > 0)
-            confidence = torch.maximum(foreground, 1 - foreground)
+        known = label >= 0
+        if prediction.shape[1] == 1 or label.shape[1] > 1:
+            check_same_shape(prediction, label)
+            right = (prediction > 0.5) == (label > 0)
+            confidence = torch.maximum(prediction, 1 - prediction)
         else:
+            check_same_shape(prediction[:, :1], label)
+            truth, known = label[:, 0], known[:, 0]  # B 1 D H W -> B D H W
             confidence, predicted = prediction.max(dim=1)
             right = predicted == truth
         counted, correct = confidence[known].cpu().double(), right[known].cpu().double()

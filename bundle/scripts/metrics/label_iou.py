@@ -14,7 +14,7 @@ class LabelIoU(Metric):
     """Intersection over union over the known voxels of the whole set, of the counts that `LabelDice` keeps.
 
     One channel: `iou`. C > 1 channels: `iou_class1` ... and `iou`, the mean over the classes that occur in labels or
-    predictions, without the background (class 0).
+    predictions, without the background (class 0). Labels of C channels: `iou_channel0` ... and their mean.
 
     Args:
         channels: channels of the prediction.

@@ -29,15 +29,14 @@ class SurfaceMetric(Metric):
         dims = prediction.ndim - 2
         if len(self.spacing) < dims:
             raise ValueError(f"spacing must be {dims} numbers for {dims} spatial axes, got {self.spacing}")
-        known = label[:, 0] >= 0  # B 1 D H W -> B D H W
-        for number, (predicted, true) in enumerate(foregrounds(prediction, label)):
+        for number, (predicted, true, known) in enumerate(foregrounds(prediction, label)):
             for in_prediction, in_label, inside in zip(predicted, true, known, strict=True):
                 distances = surface_distances(in_prediction, in_label, self.spacing[-dims:], known=inside)
                 self._add(number, distances)
 
     @abstractmethod
     def _add(self, number: int, distances: SurfaceDistances) -> None:
-        """Count one patch and class; the first foreground class has number 0."""
+        """Count one patch and class; the first foreground class, or channel, has number 0."""
 
 
 class MeanOverPatches(SurfaceMetric):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib import colormaps
 
-from ..geometry import Kind, Target
+from ..geometry import Activation, Kind, Target
 
 UNKNOWN_COLOUR = (44, 44, 52)
 """Shown where the truth is unknown, or where there is no normal."""
@@ -36,7 +36,8 @@ def value_limits(*arrays: np.ndarray) -> tuple[float, float]:
 def target_colours(values: np.ndarray, target: Target, limits: tuple[float, float] | None = None) -> np.ndarray:
     """Colours of a label or an activated prediction.
 
-    Probabilities are grey from black to white, classes have a colour each, scalars (the first channel) and heatmaps
+    Probabilities are grey from black to white, classes have a colour each, of several foregrounds the first three are
+    red, green and blue, scalars (the first channel) and heatmaps
     of points (the highest of them) go through viridis, normals and vectors show |z|, |y|, |x| as red, green, blue (a
     sheet seen from either side has one colour).
 
@@ -51,6 +52,11 @@ def target_colours(values: np.ndarray, target: Target, limits: tuple[float, floa
     if target.kind is Kind.LABEL and target.channels == 1:
         colours = grey(np.clip(values[0], 0, 1), 0, 1)
         unknown = values[0] < 0
+    elif target.kind is Kind.LABEL and target.activation is Activation.SIGMOID and len(values) > 1:
+        parts = np.moveaxis(values[:3], 0, -1)  # C D H W -> D H W C
+        colours = grey(np.clip(parts, 0, 1), 0, 1)[..., 0]
+        colours = np.pad(colours, [(0, 0)] * (parts.ndim - 1) + [(0, 3 - parts.shape[-1])])
+        unknown = (values < 0).all(axis=0)
     elif target.kind is Kind.LABEL:
         classes = values[0] if values.shape[0] == 1 else values.argmax(axis=0)  # C D H W -> D H W
         table = np.array([list(bytes.fromhex(colour)) for colour in _CLASS_COLOURS], np.uint8)

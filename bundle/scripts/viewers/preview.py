@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ..geometry import Target, activate_prediction
+from ..geometry import Kind, Target, activate_prediction
 from .colours import grey, target_colours, value_limits
 
 MIN_PANEL = 192
@@ -35,7 +35,7 @@ def write_preview(
     Args:
         stem: path without suffix.
         image: C D H W; the first channel is shown.
-        labels: per target 1 D H W (labels) or C D H W, as `PrepareTargets` makes them.
+        labels: per target 1 D H W (classes) or C D H W, as `PrepareTargets` makes them.
         predictions: per target C D H W, network output without activation.
         targets: the parsed table.
         frames_per_second: of the GIF.
@@ -65,6 +65,8 @@ def preview_frames(
         truth = labels[name].float().numpy()
         batch = predictions[name].float()[None]  # C D H W -> B C D H W
         values = activate_prediction(batch, target)[0].numpy()  # B C D H W -> C D H W
+        if target.kind is Kind.LABEL and len(truth) < len(values):
+            values = values.argmax(axis=0, keepdims=True)  # C D H W -> 1 D H W, as the truth
         limits = value_limits(truth, values)
         upper.append((f"{name}: truth", target_colours(truth, target, limits)))
         lower.append((f"{name}: prediction", target_colours(values, target, limits)))
