@@ -19,6 +19,7 @@ from .workflows.import_task import import_task
 from .workflows.pack import pack
 from .workflows.phantom import phantom
 from .workflows.plan import plan
+from .workflows.points import points
 from .workflows.view import view
 
 VERBS: dict[str, Callable[..., Any]] = {
@@ -32,6 +33,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "pack": pack,
     "phantom": phantom,
     "plan": plan,
+    "points": points,
     "view": view,
 }
 

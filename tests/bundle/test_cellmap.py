@@ -16,7 +16,7 @@ from monai.bundle import ConfigParser
 from scipy import stats
 from skimage import measure
 from tests.bundle.running import BUNDLE, SHOWN_CHARACTERS, run, write_overlay
-from tests.cellmap_tree import N_CLASSES, CropPlan, write_multiscale, write_tree
+from tests.cellmap_tree import N_CLASSES, CropPlan, is_inside, raw_value, write_multiscale, write_tree
 
 from scripts.metrics import cellmap_class_score, cellmap_instance_counts
 from scripts.volumes import open_volume
@@ -286,6 +286,46 @@ def test_a_flat_patch_trains(tree, tmp_path):
     assert batch["nuc"].shape == (2, 1, 1, 16, 16)
     predicted = parser.get_parsed_content("network")(batch["image"].as_tensor())
     assert predicted["cell"].shape == (2, 1, 1, 16, 16)
+
+
+def at_voxels(array):
+    """Positions z, y, x in nm of a patch's voxels, by its affine."""
+    index = np.stack(np.meshgrid(*map(np.arange, array.shape[1:]), indexing="ij"))
+    affine = array.affine.numpy()
+    return np.einsum("ab,b...->a...", affine[:3, :3], index) + affine[:3, 3].reshape(3, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "scale"), [((16, 16, 16), 4.0), ((4, 4, 4), 16.0)], ids=["finer targets", "coarser targets"]
+)
+def test_targets_can_have_another_grid_than_the_input(tree, tmp_path, shape, scale):
+    """Truth is stored at 4 nm; the network sees 16 voxels of 8 nm, and is compared with a part of them."""
+    parser = bound(
+        tree, tmp_path, target_array_info={"shape": list(shape), "scale": [scale] * 3}, max_val_steps_per_epoch=1,
+        ckpt_dir=str(tmp_path / "models"), max_steps_per_epoch=1,
+    )  # fmt: skip
+    check_training(parser)
+    dataset = parser.get_parsed_content("train#dataset")
+    plain = parser.get_parsed_content("load"), parser.get_parsed_content("regrid")
+    number = next(n for n, datum in enumerate(dataset.data) if "crop1/" in str(datum.get("nuc", "")))
+    patch = plain[1](plain[0](dataset.data[number]))
+    assert (patch["image"].shape, patch["nuc"].shape) == ((1, 16, 16, 16), (1, *shape))
+    assert np.allclose(at_voxels(patch["image"]).mean((1, 2, 3)), at_voxels(patch["nuc"]).mean((1, 2, 3)))
+    # away from the volume's border, where voxels between centres continue it
+    inner = (slice(None), *[slice(4, -4)] * 3)
+    assert np.abs(patch["image"].numpy() - raw_value(*at_voxels(patch["image"])))[inner].max() <= 1
+    truth, known = is_inside("nuc", *at_voxels(patch["nuc"])), patch["nuc"].numpy()[0] >= 0
+    assert known.any()
+    agree = (patch["nuc"].numpy()[0] == truth)[known].mean()
+    assert agree == 1 if scale == 4 else agree > 0.9  # a large voxel is what most of it is, not its centre
+    assert set(np.unique(truth[known])) == {False, True}
+    # the network keeps its grid, the loss sees the targets'
+    parser.get_parsed_content("train#trainer").run()
+    (epoch,) = csv.DictReader((tmp_path / "history.csv").read_text().splitlines())
+    assert np.isfinite(float(epoch["train_total"]))
+    assert 0 <= float(epoch["val_cell_dice"]) <= 1
+    assert parser.get_parsed_content("network").plan.patch_size == (16, 16, 16)
+    assert list((tmp_path / "previews").glob("*.png"))
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from scripts.geometry import (
     stored_kinds,
     target_faults,
 )
+from scripts.geometry.targets import require_truths
 
 TABLE = {
     "sheet": {"channels": 1, "mask": "inside"},
@@ -96,7 +97,7 @@ ROW_FAULTS = [
     ({"channels": 1, "name": "x"}, f"unknown option 'name'; known options: {OPTIONS}"),
     (
         {"channels": 1, "kind": "lable"},
-        "'kind' must be one of label, scalar, vector, normal, points; got 'lable' (did you mean 'label'?)",
+        "'kind' must be one of label, scalar, vector, normal, points, embedding; got 'lable' (did you mean 'label'?)",
     ),
     ({"channels": 1, "activation": "relu"}, "'activation' must be one of none, sigmoid, softmax; got 'relu'"),
     (
@@ -171,7 +172,7 @@ def test_a_name_must_be_a_word(name):
     ]
 
 
-@pytest.mark.parametrize("name", ["image", "seed", "patch", "start", "size", "volume", "spatial", "bounds"])
+@pytest.mark.parametrize("name", ["image", "seed", "patch", "points", "start", "size", "volume", "spatial", "bounds"])
 def test_keys_of_every_sample_are_no_names(name):
     assert target_faults({name: {"channels": 1}}) == [
         f"targets: {name}: '{name}' is a key of every sample and cannot be a target; choose another name"
@@ -240,3 +241,14 @@ def test_what_a_kind_says_of_its_values(kind, mode, directional):
 )
 def test_did_you_mean(word, known, hint):
     assert did_you_mean(word, known) == hint
+
+
+def test_an_embedding_is_carried_by_no_volume():
+    table = {"embedding": {"channels": 12, "kind": "embedding"}, "cell": {"channels": 1}}
+    assert stored_keys(table) == ["cell"]
+    assert stored_kinds(table) == {"cell": Kind.LABEL}
+    assert not Kind.EMBEDDING.is_directional
+    with pytest.raises(ValueError, match="targets: embedding: kind 'embedding' has no truth to compare with"):
+        require_truths(parse_targets(table))
+    with pytest.raises(ValueError, match="'loss' and 'source' compare with a truth, which kind 'embedding' has not"):
+        parse_targets({"embedding": {"channels": 12, "kind": "embedding", "loss": "mse", "source": "cell"}})

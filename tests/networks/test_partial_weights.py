@@ -82,3 +82,20 @@ def test_weights_of_another_kind_of_network_are_a_fault():
     match = match_weights(network(SHEET), torch.nn.Conv3d(1, 1, 1).state_dict())
     assert match.faults[1] == "has unknown weight, bias"
     assert match.faults[0].startswith("lacks encoder.stem.conv.weight")
+
+
+def test_the_only_decoder_of_a_file_starts_those_that_it_does_not_have():
+    match = match_weights(network({"depth": {"channels": 1}, "fibre": {"channels": 1}}), network(SHEET).state_dict())
+    assert match.faults == []
+    assert str(match).startswith("loaded encoder, decoders.depth (from decoders.sheet), decoders.fibre (from decoders")
+    several = match_weights(network({"depth": {"channels": 1}}), network(BOTH).state_dict())
+    assert several.fresh == ["decoders.depth", "heads.depth.levels.0"]
+    other = match_weights(network({"depth": {"channels": 1}}, n_conv_per_stage_decoder=2), network(SHEET).state_dict())
+    assert (other.faults, other.fresh[0], other.sources) == ([], "decoders.depth", {})
+
+
+def test_frozen_parts_must_be_in_the_file():
+    one = network(BOTH)
+    one.decoders["normals"].requires_grad_(False)
+    (fault,) = match_weights(one, network(SHEET).state_dict()).faults
+    assert fault.startswith("lacks decoders.normals.levels.0.up")

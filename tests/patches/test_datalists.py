@@ -66,6 +66,15 @@ def test_a_datalist_that_is_written_is_read_again(tmp_path):
     assert folds != sorted(folds)
 
 
+def test_files_of_points_are_placed_like_arrays(tmp_path, monkeypatch):
+    content = {"training": [{"image": "a.zarr", "points": "points/a.csv"}, {"image": "b.zarr", "points": None}]}
+    rows = read_datalist(write_json(tmp_path / "dataset.json", content), TARGETS)
+    assert [row["points"] for row in rows] == [str(tmp_path / "points/a.csv"), None]
+    monkeypatch.chdir(tmp_path)
+    write_datalist(tmp_path / "written.json", [{"image": "a.zarr", "points": "points/a.csv"}])
+    assert json.loads((tmp_path / "written.json").read_text())["training"][0]["points"] == rows[0]["points"]
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [

@@ -195,6 +195,15 @@ class TestDatum:
             boxes.append(transform({**self.DATUM, "size": [9, 41, 6], "spacing": own})["size"])
         assert boxes[0] == boxes[1] != boxes[2] == boxes[3]
 
+    def test_the_volumes_spacing_is_seen_along_the_datums_axes(self):
+        """What is 5 along z and 1 along x for the volume is 1 along the first axis of x-slices, and 5 along y."""
+        boxes = []
+        for axes, default in (("xzy", (5, 1, 1)), (None, (1, 5, 1))):
+            transform = RandSpatialDrawd(1, [60, 0, 0], 0, spacing=default)
+            transform.set_random_state(3)
+            boxes.append(transform({**self.DATUM, "size": [1, 41, 41], "axes": axes})["size"])
+        assert boxes[0] == boxes[1] != [1, 41, 41]
+
     def test_bounds_and_max_enlargement_reach_the_box(self):
         transform = RandSpatialDrawd(0, 30, 1, [1.8, 1.8], max_enlargement=1.25)
         assert transform(self.DATUM)["size"] == [13, 13, 13]  # 5.1 to each side of the centre

@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 
-from scripts.networks import MultiTaskUNet
+from scripts.networks import EmbeddingNetwork, MultiTaskUNet
 from scripts.workflows import load_weights
 from scripts.workflows.start import changed_settings
 
@@ -48,6 +48,21 @@ def test_targets_may_have_come_since_where_that_is_allowed(tmp_path, caplog):
     assert torch.equal(one.encoder.stem.conv.weight, source.encoder.stem.conv.weight)
     assert torch.equal(one.heads["sheet"].levels[0].weight, source.heads["sheet"].levels[0].weight)
     assert "loaded encoder, decoders.sheet, heads.sheet.levels.0; starting anew" in caplog.text
+
+
+def test_a_pre_trained_base_starts_other_targets(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    source, one = network("embedding"), network("sheet", "depth")
+    pre_trained = EmbeddingNetwork(source, 4)
+    torch.save({"network": pre_trained.state_dict()}, tmp_path / "model.pt")
+    load_weights(one, tmp_path / "model.pt", partial=True)
+    image = torch.randn(2, 1, 8, 8, 8)
+    features, decoder = source.encoder(image), source.decoders["embedding"]
+    for name in ("sheet", "depth"):
+        torch.testing.assert_close(one.decoders[name](one.encoder(image))[0], decoder(features)[0])
+    assert "loaded encoder, decoders.sheet (from decoders.embedding), decoders.depth (from" in caplog.text
+    assert "starting anew, not in the file or with other channels there: heads.sheet" in caplog.text
+    assert "in the file, but not in the network: heads.embedding.levels.0, projection" in caplog.text
 
 
 def test_another_plan_is_refused_even_in_parts(tmp_path):

@@ -11,7 +11,9 @@ from .limits import EarlyStop, TimeLimit
 from .loss_terms import LossTerms
 from .metric_handler import MultiTaskScore
 from .nonfinite import NonFiniteLossError
+from .point_matching_score import PointMatchingScore
 from .prepare_batch import PrepareTargets, mark_unknown
+from .prepare_views import PrepareViews
 from .prepare_volume import PrepareVolume, collate_volumes
 from .preview import Preview
 from .progress import Progress
@@ -32,7 +34,9 @@ __all__ = [
     "LossTerms",
     "MultiTaskScore",
     "NonFiniteLossError",
+    "PointMatchingScore",
     "PrepareTargets",
+    "PrepareViews",
     "PrepareVolume",
     "Preview",
     "Progress",

@@ -12,6 +12,7 @@ import torch
 from monai.data import MetaTensor
 
 from ..geometry import IMAGE_KEY
+from ..geometry.view_keys import VIEW_KEYS
 
 
 class NonFiniteLossError(RuntimeError):
@@ -58,9 +59,10 @@ def check_finite(
 
 def batch_patches(batch: Any) -> list[dict[str, Any]]:
     """For each sample of a batch: image, volume, start, size, and the least and the greatest intensity."""
-    if not isinstance(batch, Mapping) or not isinstance(batch.get(IMAGE_KEY), torch.Tensor):
+    images = [batch.get(key) for key in (IMAGE_KEY, VIEW_KEYS[0])] if isinstance(batch, Mapping) else []
+    image = next((one for one in images if isinstance(one, torch.Tensor)), None)
+    if image is None:
         return []
-    image = batch[IMAGE_KEY]
     paths = image.meta.get("filename_or_obj", []) if isinstance(image, MetaTensor) else []
     patches: list[dict[str, Any]] = []
     for i, values in enumerate(image.as_subclass(torch.Tensor)):

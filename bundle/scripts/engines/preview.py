@@ -12,7 +12,7 @@ from monai.utils.enums import CommonKeys
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from ..geometry import parse_targets
+from ..geometry import TargetGrid, parse_targets
 from ..viewers import write_preview
 
 
@@ -23,10 +23,18 @@ class Preview:
         directory: where the pictures go.
         targets: the `targets` table.
         log_dir: folder of TensorBoard's files, where the still picture goes too; `None`: it does not.
+        grid: where the targets lie if they have a grid of their own; the image is shown on it.
     """
 
-    def __init__(self, directory: str | Path, targets: Mapping[str, Any], log_dir: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        targets: Mapping[str, Any],
+        log_dir: str | Path | None = None,
+        grid: TargetGrid | None = None,
+    ) -> None:
         self.log_dir = log_dir
+        self.grid = grid
         self.directory = Path(directory)
         self.targets = parse_targets(targets)
         self._sample: dict[str, Any] | None = None
@@ -42,8 +50,9 @@ class Preview:
     def _keep_first(self, engine: Engine) -> None:
         if self._sample is None:
             output: Any = engine.state.output
+            image = output[CommonKeys.IMAGE][0].cpu()  # B C D H W -> C D H W
             self._sample = {
-                "image": output[CommonKeys.IMAGE][0].cpu(),  # B C D H W -> C D H W
+                "image": image if self.grid is None else self.grid.shown_image(image),
                 "labels": {name: value[0].cpu() for name, value in output[CommonKeys.LABEL].items()},
                 "predictions": {name: value[0].cpu() for name, value in output[CommonKeys.PRED].items()},
             }

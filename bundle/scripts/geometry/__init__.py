@@ -2,6 +2,7 @@
 
 from .activation import activate_prediction
 from .precision import PRECISIONS, autocast, check_precision
+from .target_grid import TargetGrid
 from .targets import (
     IMAGE_KEY,
     MASK_KEY,
@@ -27,6 +28,7 @@ __all__ = [
     "Activation",
     "Kind",
     "Target",
+    "TargetGrid",
     "activate_prediction",
     "autocast",
     "check_precision",

@@ -17,7 +17,9 @@ MASK_KEY = "mask"
 SEED_KEY = "seed"
 """Key of a sample that holds the seed of its random transforms."""
 
-_RESERVED_KEYS = (IMAGE_KEY, SEED_KEY, "patch", "start", "size", "volume", "spatial", "bounds")
+_OF_TRUTH = ("loss", "metric", "mask", "source")
+
+_RESERVED_KEYS = (IMAGE_KEY, SEED_KEY, "patch", "points", "start", "size", "volume", "spatial", "bounds")
 
 
 class Kind(StrEnum):
@@ -28,6 +30,7 @@ class Kind(StrEnum):
     VECTOR = "vector"
     NORMAL = "normal"
     POINTS = "points"
+    EMBEDDING = "embedding"
 
     @property
     def interpolation(self) -> str:
@@ -38,6 +41,11 @@ class Kind(StrEnum):
     def is_directional(self) -> bool:
         """Whether components rotate with space."""
         return self in (Kind.VECTOR, Kind.NORMAL)
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether volumes carry it; an embedding is learnt from images alone."""
+        return self is not Kind.EMBEDDING
 
 
 class Activation(StrEnum):
@@ -124,11 +132,21 @@ def parse_targets(targets: Mapping[str, Any]) -> dict[str, Target]:
     return {name: row if isinstance(row, Target) else _parse_row(name, row) for name, row in targets.items()}
 
 
+def require_truths(targets: Mapping[str, Target]) -> None:
+    """Raise a ValueError where a target has no truth that a prediction could be compared with."""
+    if without := [name for name, target in targets.items() if not target.kind.has_truth]:
+        raise ValueError(
+            f"targets: {', '.join(without)}: kind 'embedding' has no truth to compare with; it is learnt from two "
+            "views of an image, by configs/contrastive.json"
+        )
+
+
 def stored_keys(targets: Mapping[str, Any]) -> list[str]:
     """Keys that the volumes carry for these targets: each target's source and mask, once, in order."""
     keys: dict[str, None] = {}
     for target in parse_targets(targets).values():
-        keys[target.stored_key] = None
+        if target.kind.has_truth:
+            keys[target.stored_key] = None
     for target in parse_targets(targets).values():
         if target.mask is not None:
             keys[target.mask] = None
@@ -225,6 +243,11 @@ def _combination_faults(row: Mapping[str, Any]) -> list[str]:
     for key, default in (("label_smoothing", 0.0), ("ignore_label", None)):
         if row.get(key, default) != default and kind is not Kind.LABEL:
             faults.append(f"'{key}' belongs to kind 'label', not '{kind}'")
+    if kind is Kind.EMBEDDING and (given := [key for key in _OF_TRUTH if row.get(key) is not None]):
+        faults.append(
+            f"{' and '.join(repr(key) for key in given)} compare with a truth, which kind 'embedding' has not; it is "
+            "learnt from two views of an image, by configs/contrastive.json"
+        )
     activation = row.get("activation") or Activation.NONE
     if kind is Kind.NORMAL and activation != Activation.NONE:
         faults.append(

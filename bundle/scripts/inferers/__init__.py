@@ -2,9 +2,12 @@
 
 from .distributed import Distributed
 from .ensemble import Ensemble, load_ensemble
+from .fingerprint import check_fingerprint, stored_fingerprint, weights_fingerprint
 from .outputs import OutputFormat, output_format
+from .slice_passes import SlicePasses, slice_sizes
 from .sliding_window import ZarrSlidingWindowInferer
 from .streaming import InProcess
+from .target_grid import TargetGridInferer
 from .test_time_augmentation import TestTimeAugmentation
 from .windows import WindowGrid, window_grid
 
@@ -13,10 +16,16 @@ __all__ = [
     "Ensemble",
     "InProcess",
     "OutputFormat",
+    "SlicePasses",
+    "TargetGridInferer",
     "TestTimeAugmentation",
     "WindowGrid",
     "ZarrSlidingWindowInferer",
+    "check_fingerprint",
     "load_ensemble",
     "output_format",
+    "slice_sizes",
+    "stored_fingerprint",
+    "weights_fingerprint",
     "window_grid",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 from ..geometry import Target
 from ..volumes import Volume
 from .block_layout import BlockLayout
+from .fingerprint import weights_fingerprint
 from .outputs import OutputFormat
 from .settings import StreamSettings
 from .window_transform import WindowTransform, describe
@@ -62,6 +62,7 @@ def run_header(
         "channels_last": settings.channels_last,
         "mirror_axes": list(settings.mirror_axes),
         "rotation_planes": list(settings.rotation_planes),
+        "slice_axes": settings.slice_axes and list(settings.slice_axes),
         "chunk_size": list(settings.output_chunk),
         "shard_size": settings.shard_size and list(settings.shard_size),
         "block_size": list(layout.block_size),
@@ -77,10 +78,4 @@ def run_header(
 
 def weights_hash(network: Callable[..., Any]) -> str | None:
     """Hash of a network's parameters and buffers; `None` for a plain function."""
-    if not isinstance(network, torch.nn.Module):
-        return None
-    digest = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()[:16]
+    return weights_fingerprint(network) if isinstance(network, torch.nn.Module) else None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from ..geometry import did_you_mean
+from ..volumes import check_slice_axes
 from .block_layout import usual_chunk_size
 from .outputs import check_format
 from .views import AXES, PLANES, check_names, check_square
@@ -45,6 +46,7 @@ class StreamSettings:
     channels_last: bool
     mirror_axes: tuple[str, ...]
     rotation_planes: tuple[str, ...]
+    slice_axes: tuple[str, ...] | None
     network_device: torch.device | str | None
     sum_device: torch.device | str | None
 
@@ -60,10 +62,17 @@ class StreamSettings:
         check_names("mirror_axes", self.mirror_axes, AXES)
         check_names("rotation_planes", self.rotation_planes, PLANES)
         check_square(self.rotation_planes, self.roi_size)
+        if self.slice_axes is not None:
+            check_slice_axes(self.slice_axes)
 
     @property
     def is_augmented(self) -> bool:
         return bool(self.mirror_axes or self.rotation_planes)
+
+    @property
+    def windows_at_once(self) -> int:
+        """Windows that are evaluated together: one where it is its slices that fill a batch."""
+        return self.batch_size if self.slice_axes is None else 1
 
     @property
     def output_chunk(self) -> Triplet:

@@ -16,9 +16,9 @@ from ..geometry.affines import affine_spacing
 from ..volumes import Volume
 from .executor import Executor
 from .settings import StreamSettings
-from .test_time_augmentation import TestTimeAugmentation
 from .totals import Totals
 from .volume_run import VolumeRun, written_targets
+from .window_network import window_network
 from .window_transform import WindowTransform, bound, is_bindable, transformed
 
 
@@ -34,7 +34,7 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
 
     Args:
         roi_size: window, voxels z, y, x, or one number for all.
-        sw_batch_size: windows evaluated together.
+        sw_batch_size: windows evaluated together; with `slice_axes`, slices, and windows one by one.
         overlap: share of a window that its neighbour covers too, one number or one per axis.
         mode: "gaussian" or "constant" weights.
         sigma_scale: width of the Gaussian as a share of the window.
@@ -68,6 +68,8 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         channels_last: lay out the network's weights and windows with channels innermost, which suits some GPUs.
         mirror_axes: "z", "y", "x": axes along which windows are also predicted mirrored; all combinations count.
         rotation_planes: "zy", "zx", "yx": planes in which windows are also predicted turned by 90, 180, 270 degrees.
+        slice_axes: of "z", "y", "x": the network is one of slices; windows are predicted slice by slice along each of
+            these axes, and the outputs are averaged (see `SlicePasses`). `None`: windows as they are.
         executor: where blocks are predicted; `None`: in this process.
         sw_device: device of the network; `None`: that of its parameters.
         kwargs: further arguments of MONAI's inferer; of them `device` is where a volume's sums are kept (`None`: where
@@ -110,11 +112,13 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         channels_last: bool = False,
         mirror_axes: Sequence[str] = (),
         rotation_planes: Sequence[str] = (),
+        slice_axes: Sequence[str] | None = None,
         executor: Executor | None = None,
         sw_device: torch.device | str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(roi_size, sw_batch_size, overlap, mode, sigma_scale, sw_device=sw_device, **kwargs)
+        at_once = sw_batch_size if slice_axes is None else 1
+        super().__init__(roi_size, at_once, overlap, mode, sigma_scale, sw_device=sw_device, **kwargs)
         self.targets = None if targets is None else parse_targets(targets)
         self.window_transform = window_transform
         self.settings = StreamSettings(
@@ -144,6 +148,7 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
             channels_last=channels_last,
             mirror_axes=tuple(mirror_axes),
             rotation_planes=tuple(rotation_planes),
+            slice_axes=None if slice_axes is None else tuple(slice_axes),
             network_device=sw_device,
             sum_device=self.device,
         )
@@ -196,15 +201,10 @@ class ZarrSlidingWindowInferer(SlidingWindowInferer):
         )
 
     def _augmented(self, network: Callable[..., Any], inputs: torch.Tensor) -> Callable[..., Any]:
-        if not self.settings.is_augmented:
+        if not self.settings.is_augmented and self.settings.slice_axes is None:
             return network
-        return TestTimeAugmentation(
-            network,
-            written_targets(network, self.targets, None),
-            mirror_axes=self.settings.mirror_axes,
-            rotation_planes=self.settings.rotation_planes,
-            spacing=_spacing(inputs),
-        )
+        targets = written_targets(network, self.targets, None)
+        return window_network(network, targets, self.settings, _spacing(inputs))
 
 
 def _spacing(inputs: torch.Tensor) -> tuple[float, ...] | None:

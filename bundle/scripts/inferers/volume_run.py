@@ -31,8 +31,8 @@ from .run_header import run_header
 from .settings import StreamSettings
 from .store import DONE, MERGED, PARTS, PredictionStore
 from .streaming import InProcess
-from .test_time_augmentation import TestTimeAugmentation
 from .totals import Totals
+from .window_network import window_network
 from .window_transform import WindowTransform, bound
 from .windows import window_grid
 
@@ -169,22 +169,15 @@ class VolumeRun:
         return totals
 
     def _job(self, layout: BlockLayout, active: frozenset[Block] | None, ledger: Ledger, merged: Ledger) -> BlockJob:
-        settings, network = self.settings, self.network
-        if settings.is_augmented:
-            network = TestTimeAugmentation(
-                network,
-                self.targets,
-                mirror_axes=settings.mirror_axes,
-                rotation_planes=settings.rotation_planes,
-                spacing=self.volume.spacing,
-            )
+        settings = self.settings
+        network = window_network(self.network, self.targets, settings, self.volume.spacing)
         device, cache = _device_of(self.network, settings.network_device), settings.share(1 / 4)
         return BlockJob(
             reader=BlockReader(
                 self.volume,
                 self.mask,
                 layout,
-                settings.batch_size,
+                settings.windows_at_once,
                 settings.skip_empty,
                 tolerant=settings.on_bad_chunk == "fill",
                 pinned=device.type == "cuda",

@@ -7,12 +7,19 @@ from .loss_table import LOSS_NAMES, LossPart, default_loss, loss_faults, make_lo
 from .masked_cosine import MaskedCosineLoss
 from .masked_regression import MaskedRegressionLoss
 from .multi_task_loss import MultiTaskLoss, level_weights
+from .point_contrastive import NEGATIVES, PointContrastiveLoss
+from .point_decorrelation import PointBarlowTwinsLoss, PointVICRegLoss
+from .point_loss_table import POINT_LOSS_NAMES, make_point_loss
 from .regularisers import EikonalLoss, NormalConsistencyLoss
+from .two_view_loss import POINTS, TwoViewLoss, sample_views
 
 __all__ = [
     "BALANCED",
     "BALANCES",
     "LOSS_NAMES",
+    "NEGATIVES",
+    "POINTS",
+    "POINT_LOSS_NAMES",
     "EikonalLoss",
     "LabelLoss",
     "LossPart",
@@ -20,10 +27,16 @@ __all__ = [
     "MaskedRegressionLoss",
     "MultiTaskLoss",
     "NormalConsistencyLoss",
+    "PointBarlowTwinsLoss",
+    "PointContrastiveLoss",
+    "PointVICRegLoss",
+    "TwoViewLoss",
     "balanced_weights",
     "default_loss",
     "level_weights",
     "loss_faults",
     "make_balance",
     "make_losses",
+    "make_point_loss",
+    "sample_views",
 ]

@@ -193,6 +193,8 @@ def _make_part(part: Any, target: Target, spacing: Sequence[float]) -> LossPart:
 def _faults(target: Target) -> list[str]:
     """What is wrong with a target's losses; empty when nothing is."""
     where = f"targets: {target.name}:"
+    if target.kind == Kind.EMBEDDING:
+        return []  # parse_targets allows none
     parts = _parts(target)
     if not parts:
         return [f"{where} 'loss' is an empty list; leave it out for the default, {default_loss(target)}"]

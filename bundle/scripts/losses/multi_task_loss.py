@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from ..geometry import UNKNOWN_LABEL, Activation, Kind, Target, parse_targets
+from ..geometry.targets import require_truths
 from .balance import FIXED, make_balance
 from .class_weights import BALANCED, balanced_weights
 from .inputs import check_keys, plain
@@ -44,7 +45,7 @@ class MultiTaskLoss(nn.Module):
 
     Raises:
         ValueError: for a loss that does not exist or does not fit its target, all at once; for an unknown balance; for
-            balanced class weights without the voxels of each class.
+            balanced class weights without the voxels of each class; for a target that has no truth.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class MultiTaskLoss(nn.Module):
         if _TOTAL in self.targets:
             raise ValueError(f"targets: '{_TOTAL}' is the name of the sum of all losses; choose another name")
         self.deep_supervision_weights = deep_supervision_weights
+        require_truths(self.targets)
         faults = loss_faults(self.targets)
         if faults:
             raise ValueError("\n".join(faults))

@@ -27,6 +27,7 @@ from .metric_table import METRIC_NAMES, default_metrics, make_metric, metric_fau
 from .multi_task_metric import MultiTaskMetric
 from .number_errors import R2, MeanAbsoluteError
 from .overlap import class_overlaps, overlap
+from .point_matching import PointMatching, point_matching
 from .surface_dice import SurfaceDice
 from .surface_distance import SurfaceDistance
 from .surfaces import SurfaceDistances, surface_distances
@@ -52,6 +53,7 @@ __all__ = [
     "MeanAbsoluteError",
     "Metric",
     "MultiTaskMetric",
+    "PointMatching",
     "SurfaceDice",
     "SurfaceDistance",
     "SurfaceDistances",
@@ -70,6 +72,7 @@ __all__ = [
     "mean_average_precision",
     "metric_faults",
     "overlap",
+    "point_matching",
     "surface_distances",
     "variation_of_information",
 ]

@@ -11,6 +11,7 @@ from monai.data import MetaTensor
 
 from ..geometry import Kind, Target, parse_targets
 from ..geometry.activation import activate_prediction
+from ..geometry.targets import require_truths
 from .base import Metric, ratio
 from .metric_table import default_metrics, make_metric, metric_faults
 from .vector_errors import EndPointError
@@ -37,7 +38,8 @@ class MultiTaskMetric:
         spacing: physical size of a voxel along z, y, x; in 2D the last two count.
 
     Raises:
-        ValueError: for a metric that does not exist or does not fit its target, all at once.
+        ValueError: for a metric that does not exist or does not fit its target, all at once; for a target that has no
+            truth.
     """
 
     def __init__(self, targets: Mapping[str, Any], spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
@@ -45,6 +47,7 @@ class MultiTaskMetric:
         if faults:
             raise ValueError("\n".join(faults))
         self.targets = parse_targets(targets)
+        require_truths(self.targets)
         self._reported = {name: target.metric or default_metrics(target) for name, target in self.targets.items()}
         self._metrics: dict[str, dict[str, Metric]] = {
             name: {

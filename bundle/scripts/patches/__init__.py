@@ -6,12 +6,16 @@ from .cellmap_split import cellmap_volumes, complete_volumes, crop_volumes, spli
 from .choose import choose_patches
 from .class_counts import ClassCounts, count_classes
 from .datalists import read_datalist, read_datasplit, write_datalist, write_datasplit
+from .draw_points import draw_points
 from .faults import volume_faults
+from .image_patches import image_patches
 from .intensities import image_statistics
 from .jitter import add_start_ranges
+from .point_patches import point_patches
 from .samplers import PatchSampler, select_patches
 from .search import find_patches
 from .seeded import PatchDataset, SeededIndex, sample_seed
+from .slice_views import slice_volumes
 from .splits import split_patches
 from .table import OPTION_KEYS, array_keys, make_datalist, open_array, open_images, reference_key, volume_box
 
@@ -31,19 +35,23 @@ __all__ = [
     "count_classes",
     "crop_patches",
     "crop_volumes",
+    "draw_points",
     "find_crops",
     "find_images",
     "find_patches",
+    "image_patches",
     "image_statistics",
     "keep_fine",
     "make_datalist",
     "open_array",
     "open_images",
+    "point_patches",
     "read_datalist",
     "read_datasplit",
     "reference_key",
     "sample_seed",
     "select_patches",
+    "slice_volumes",
     "split_crops",
     "split_patches",
     "volume_box",

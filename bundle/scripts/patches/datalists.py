@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry import IMAGE_KEY, Kind, did_you_mean, parse_targets, stored_keys
-from ..volumes import is_url, open_volume
+from ..volumes import POINTS_KEY, is_url, open_volume
 from .cellmap_scale import is_as_fine, scale_limit
 from .table import OPTION_KEYS, array_keys
 
@@ -61,7 +61,7 @@ def read_datalist(
         row = {key: value for key, value in entry.items() if key != "fold"}
         if "label" in row and "label" not in stored_keys(targets):
             row[label or _only_label(targets, where)] = row.pop("label")
-        for key in array_keys(row):
+        for key in [*array_keys(row), *([POINTS_KEY] if row.get(POINTS_KEY) is not None else [])]:
             values = row[key] if isinstance(row[key], list) else [row[key]]
             placed = [_relative_to(source.parent, str(value)) for value in values]
             row[key] = placed if isinstance(row[key], list) else placed[0]
@@ -222,7 +222,7 @@ def _only_label(targets: Mapping[str, Any], where: str) -> str:
 
 
 def _absolute(key: str, value: Any) -> Any:
-    if key in OPTION_KEYS or value is None:
+    if (key in OPTION_KEYS and key != POINTS_KEY) or value is None:
         return value
     if isinstance(value, list):
         return [_absolute(key, item) for item in value]

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..geometry import IMAGE_KEY, MASK_KEY, Kind, did_you_mean, parse_targets, stored_keys
-from ..volumes import Volume
+from ..volumes import POINTS_KEY, Volume
+from .point_patches import volume_points
 from .table import OPTION_KEYS, array_keys, open_array, open_images, volume_box
 
 SPLITS = ("train", "val")
@@ -44,6 +45,10 @@ def volume_faults(volumes: Any, targets: Mapping[str, Any], in_channels: int | N
         )
     rows = [volume for volume in volumes if isinstance(volume, Mapping)]
     for name, target in parse_targets(targets).items():
+        if not target.kind.has_truth:
+            continue
+        if target.kind is Kind.LABEL and any(volume.get(POINTS_KEY) for volume in rows):
+            continue  # points may stand for any label
         if not any(volume.get(target.stored_key) for volume in rows):
             carried = sorted({key for volume in rows for key in array_keys(volume) if key != IMAGE_KEY})
             faults.append(
@@ -125,6 +130,11 @@ def _array_faults(
         if array.channels != channels:
             why = "a label holds one class per voxel" if is_label else f"the target has channels = {channels}"
             faults.append(f"{key}: {array.path} has {array.channels} channels, expected {channels}: {why}")
+    if volume.get(POINTS_KEY) is not None:
+        try:
+            volume_points(volume, grid)
+        except (OSError, ValueError) as error:
+            faults.append(f"{POINTS_KEY}: {error}")
     try:
         volume_box(volume, grid)
     except (ValueError, TypeError) as error:

@@ -12,6 +12,7 @@ import numpy as np
 from ..volumes import Volume, value_statistics, volume_statistics
 from .cache import FORMAT_VERSION, load_cached, save_cached
 from .labelled import LabelledVoxels
+from .slice_views import stored_rows
 from .table import open_images, reference_key, volume_box
 
 _VOXELS_PER_VOLUME = 2**20
@@ -33,6 +34,8 @@ def image_statistics(
 ) -> dict[str, Any] | None:
     """Statistics that a scheme of `NormalizeImage` needs.
 
+    A volume that is seen along several axes is measured once, as it is stored.
+
     Args:
         volumes: the `volumes` table.
         scheme: name of the scheme; those that look at the patch alone need none.
@@ -51,20 +54,25 @@ def image_statistics(
     """
     if scheme not in (*BY_VOLUME, *BY_FOREGROUND):
         return None
+    stored, index = stored_rows(volumes)
     kept_file = Path(cache_file) if cache_file is not None and use_cache else None
     header: dict[str, Any] = {}
     if kept_file is not None:
         header = {"format_version": FORMAT_VERSION, "scheme": scheme, "seed": seed}
-        header["volumes"] = [_describe(row, scheme, targets, ref_label) for row in volumes]
+        header["volumes"] = [_describe(row, scheme, targets, ref_label) for row in stored]
         if (cached := load_cached(kept_file, header, "statistics")) is not None:
-            return {"volumes": cached[:-1], "foreground": cached[-1]}
+            return _of_views(cached[:-1], cached[-1], index)
     if scheme in BY_FOREGROUND:
-        rows, foreground = [], _foreground(volumes, targets, ref_label, seed)
+        rows, foreground = [], _foreground(stored, targets, ref_label, seed)
     else:
-        rows, foreground = [_stacked(open_images(row), seed) for row in volumes], None
+        rows, foreground = [_stacked(open_images(row), seed) for row in stored], None
     if kept_file is not None:
         save_cached(kept_file, header, "statistics", [*rows, foreground])
-    return {"volumes": rows, "foreground": foreground}
+    return _of_views(rows, foreground, index)
+
+
+def _of_views(rows: Sequence[Any], foreground: Any, index: Sequence[int]) -> dict[str, Any]:
+    return {"volumes": [rows[n] for n in index] if rows else [], "foreground": foreground}
 
 
 def _stacked(images: Sequence[Volume], seed: int) -> dict[str, Any]:

@@ -42,14 +42,24 @@ class PatchDataset(Dataset):
     Args:
         data: one dictionary per patch.
         transform: applied to each; random ones are MONAI `Randomizable`s, alone or in a `Compose`.
+        seed: of indices that carry none: a datum is the same sample then whenever it is asked for, as validation wants
+            it. `None`: such samples are not seeded.
     """
 
-    def __init__(self, data: Sequence[Mapping[str, Any]], transform: Callable[..., Any] | None = None) -> None:
+    def __init__(
+        self,
+        data: Sequence[Mapping[str, Any]],
+        transform: Callable[..., Any] | None = None,
+        seed: int | None = None,
+    ) -> None:
         super().__init__(data, transform)
+        self.seed = seed
 
     def _transform(self, index: int) -> Any:
         if not isinstance(index, SeededIndex):
-            return super()._transform(index)
+            if self.seed is None:
+                return super()._transform(index)
+            index = SeededIndex(index, sample_seed(self.seed, 0, index))
         datum = {**self.data[index], SEED_KEY: index.seed}
         if isinstance(self.transform, Randomizable):
             self.transform.set_random_state(seed=index.seed)

@@ -12,6 +12,9 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from .slice_views import stored_patches
+from .table import axes_of
+
 logger = logging.getLogger(__name__)
 
 METHODS = ("block", "volume", "random")
@@ -56,6 +59,9 @@ def split_patches(
     - `"volume"`: whole volumes.
     - `"random"`: patch by patch. Overlapping patches then share voxels and validation looks better than it is.
 
+    Where a volume is seen along several axes (`axes`), what counts is where patches lie in the store: no voxel is in
+    both parts, whichever way it is seen. `"random"` cannot do that.
+
     Args:
         patches: what `find_patches` returned.
         volumes: the `volumes` table.
@@ -63,7 +69,8 @@ def split_patches(
         val_fraction: share of the patches that validate, 0 <= f < 1; 0 leaves only what a volume's `split` asks for.
             Not used with folds.
         guard: `"block"` only: voxels that lie at least between a training and a validation patch along some axis, one
-            number or z, y, x; 0: they may touch. `None`: the size of a patch, or 0 where there is no room for that.
+            number or z, y, x; 0: they may touch. `None`: the size of a patch (of several views the largest), or 0 where
+            there is no room for that, so that a part, or the training along an axis, would be without patches.
         n_folds: divide into so many parts of about the same size for cross-validation, of which one validates.
         fold: which one, 0 to `n_folds - 1`.
         seed: of the choice; the same for all folds of a cross-validation.
@@ -72,8 +79,8 @@ def split_patches(
         training patches and validation patches, each in the order given.
 
     Raises:
-        ValueError: if an argument is out of range, or if nothing would be left for training, or for validation although
-            some is asked for.
+        ValueError: if an argument is out of range, if `"random"` is to divide a volume that is seen along several axes,
+            or if nothing would be left for training, or for validation although some is asked for.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}; got {method!r}")
@@ -84,21 +91,26 @@ def split_patches(
             f"expected n_folds of at least 2 and a fold from 0 to n_folds - 1; got n_folds = {n_folds}, fold = {fold}"
         )
     share = _Share(val_fraction) if n_folds is None else _Share(1 / n_folds, fold, n_folds)
-    distance = _checked_guard(guard, patches)
+    placed = stored_patches(patches, volumes)
+    distance = _checked_guard(guard, placed)
     roles = {"train": 0, "val": 1, None: -1}  # -1: still to be decided
     role = np.array([roles[volumes[patch["volume"]].get("split")] for patch in patches])
     free = np.flatnonzero(role == -1)
     if len(free) and share.fraction > 0:
         rng = np.random.default_rng(seed)
-        chosen = [patches[i] for i in free.tolist()]
+        chosen = [placed[i] for i in free.tolist()]
+        if method == "random":
+            _check_views([patches[i] for i in free.tolist()], chosen, volumes)
         if method != "block":
             role[free] = _WHOLE[method](chosen, share, rng)
         else:
             role[free] = _by_block(chosen, share, distance, rng)
-            if guard is None and not {0, 1} <= set(role.tolist()):
+            axes = np.array([axes_of(volumes[patch["volume"]]) for patch in patches])
+            if guard is None and not ({0, 1} <= set(role.tolist()) and set(axes[role == 0]) == set(axes)):
                 logger.warning(
-                    "a guard of %s voxels between training and validation leaves no patch for one of them: it is left "
-                    "out, so that patches of the two may touch, but share no voxel", distance.tolist(),
+                    "a guard of %s voxels between training and validation leaves no patch for one of them, or no "
+                    "training along one of several axes: it is left out, so that patches of the two may touch, but "
+                    "share no voxel", distance.tolist(),
                 )  # fmt: skip
                 role[free] = _by_block(chosen, share, np.zeros(3, int), rng)
     else:
@@ -117,11 +129,27 @@ def split_patches(
 
 
 def _checked_guard(guard: Sequence[int] | int | None, patches: Sequence[Patch]) -> np.ndarray:
-    size = patches[0]["size"] if patches else [0, 0, 0]
+    size = _largest(patches).tolist() if patches else [0, 0, 0]
     values = size if guard is None else [guard] * 3 if isinstance(guard, int) else list(guard)
     if len(values) != 3 or any(int(n) != n or n < 0 for n in values):
         raise ValueError(f"guard must be voxels z, y, x, 0 or more; got {guard!r}")
     return np.array(values, int)
+
+
+def _largest(patches: Sequence[Mapping[str, Any]]) -> np.ndarray:
+    return np.max([patch["size"] for patch in patches], axis=0)
+
+
+def _check_views(patches: Sequence[Patch], placed: Sequence[Patch], volumes: Sequence[Mapping[str, Any]]) -> None:
+    """Slices along one axis cross all those along another one."""
+    seen: dict[int, set[str]] = {}
+    for patch, place in zip(patches, placed, strict=True):
+        seen.setdefault(place["volume"], set()).add(axes_of(volumes[patch["volume"]]))
+    if several := next((sorted(axes) for axes in seen.values() if len(axes) > 1), None):
+        raise ValueError(
+            f"method 'random' cannot divide a volume that is seen along several axes ({', '.join(several)}): slices "
+            "cross each other, so that training and validation would share voxels; take 'block' or 'volume'"
+        )
 
 
 def _by_volume(patches: Sequence[Patch], share: _Share, rng: np.random.Generator) -> np.ndarray:
@@ -173,11 +201,16 @@ def _assign_groups(group: np.ndarray, share: _Share, rng: np.random.Generator) -
 
 
 def near_groups(patches: Sequence[Mapping[str, Any]], guard: np.ndarray) -> np.ndarray:
-    """Group of each patch; patches with less than `guard` between them, directly or through others, share a group."""
+    """Group of each patch; patches with less than `guard` between them, directly or through others, share a group.
+
+    Patches of different sizes share one at up to the largest size and the guard between their starts.
+    """
     volume = np.array([patch["volume"] for patch in patches])
-    reach = np.array(patches[0]["size"], float) + guard
+    reach = _largest(patches).astype(float) + guard
     position = np.array([patch["start"] for patch in patches]) / reach
-    if len(patches) > _MANY:  # too many pairs: blocks as large as the reach stand for the patches in them
+    is_mixed = any(patch["size"] != patches[0]["size"] for patch in patches)
+    # too many pairs, as crossing slices have at once: blocks as large as the reach stand for the patches in them
+    if len(patches) > _MANY or is_mixed:
         cells, cell = np.unique(np.column_stack([volume * 4, np.floor(position)]), axis=0, return_inverse=True)
         pairs = cKDTree(cells).query_pairs(1.0, p=np.inf, output_type="ndarray")
         return _components(len(cells), pairs)[cell.reshape(-1)]
@@ -226,6 +259,6 @@ def _cut_slab(patches: Sequence[Patch], share: _Share, guard: np.ndarray, rng: n
 
 def _along_longest_axis(patches: Sequence[Patch]) -> tuple[int, np.ndarray, np.ndarray]:
     """The axis along which the patches reach farthest, and where each begins and ends."""
-    start = np.array([patch["start"] for patch in patches])
+    start, size = (np.array([patch[key] for patch in patches]) for key in ("start", "size"))
     axis = int(np.argmax(np.ptp(start, axis=0)))
-    return axis, start[:, axis], start[:, axis] + patches[0]["size"][axis]
+    return axis, start[:, axis], start[:, axis] + size[:, axis]

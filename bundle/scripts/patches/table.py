@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..geometry import IMAGE_KEY, MASK_KEY, did_you_mean, stored_keys, stored_kinds
-from ..volumes import Volume, open_resampled, open_stack, resampling_mode
+from ..volumes import POINTS_KEY, STORED_AXES, Volume, open_resampled, open_stack, resampling_mode, to_view
 
-OPTION_KEYS = ("ref_label", "spacing", "region", "split")
+OPTION_KEYS = ("ref_label", "spacing", "region", "split", "axes", POINTS_KEY)
 """Keys of a volume that are no arrays."""
 
 
@@ -34,16 +34,22 @@ def reference_key(volume: Mapping[str, Any], ref_label: str | None = None) -> st
     return key
 
 
+def axes_of(volume: Mapping[str, Any]) -> str:
+    """Order in which the axes of a volume, or of a datum, are seen, see `scripts.volumes.PermutedVolume`."""
+    return STORED_AXES if volume.get("axes") is None else volume["axes"]
+
+
 def open_images(volume: Mapping[str, Any]) -> list[Volume]:
     """The image of a volume, which may be a list of arrays that are stacked as channels.
 
-    A volume with `spacing` is opened at exactly that, see `scripts.volumes.open_resampled`.
+    A volume with `spacing` is opened at exactly that, see `scripts.volumes.open_resampled`. One with `axes` is seen in
+    that order of axes; its row, `spacing` and `region`, is in the order z, y, x nevertheless.
 
     Raises:
         FileNotFoundError: where nothing is at a path.
-        ValueError: for what is no volume, or a spacing that is not positive.
+        ValueError: for what is no volume, a spacing that is not positive, or an order of axes that there is not.
     """
-    return open_stack(volume[IMAGE_KEY], volume.get("spacing"))
+    return open_stack(volume[IMAGE_KEY], volume.get("spacing"), axes_of(volume))
 
 
 def open_array(
@@ -67,11 +73,12 @@ def open_array(
         return image
     kind = stored_kinds(targets).get(key) if targets else None
     mode = "nearest" if key == MASK_KEY else None if kind is None else resampling_mode(kind)
-    return open_resampled(volume[key], volume.get("spacing"), mode, image)
+    has_components = kind is not None and kind.is_directional
+    return open_resampled(volume[key], volume.get("spacing"), mode, image, axes_of(volume), has_components)
 
 
 def volume_box(volume: Mapping[str, Any], array: Volume) -> tuple[list[int], list[int]]:
-    """First voxel and last voxel plus one, z y x, of the part of a volume that may be used.
+    """First voxel and last voxel plus one of the part of a volume that may be used, along the axes of `array`.
 
     Raises:
         ValueError: if the volume's `region` is no box within the array.
@@ -85,10 +92,10 @@ def volume_box(volume: Mapping[str, Any], array: Volume) -> tuple[list[int], lis
             f"region must be two corners of whole numbers, [[z0, y0, x0], [z1, y1, x1]], the second one exclusive; "
             f"got {region!r}"
         )
-    low, high = ([int(n) for n in corner] for corner in region)
+    low, high = ([int(n) for n in to_view(corner, axes_of(volume))] for corner in region)
     if any(not 0 <= a < b <= n for a, b, n in zip(low, high, shape, strict=True)):
         raise ValueError(
-            f"region {[low, high]} of {array.path} must lie within its shape {shape} (z y x), "
+            f"region {[low, high]} of {array.path} must lie within its shape {shape} ({' '.join(axes_of(volume))}), "
             "its first corner below its second"
         )
     return low, high
@@ -118,12 +125,15 @@ def make_datalist(
 
     Returns:
         `{"image": PATH, "<target>": PATH, ..., "ref_label": key, "start": [z, y, x], "size": [z, y, x],
-        "volume": index}`, and whatever else a patch holds.
+        "volume": index}`, and whatever else a patch holds. Of a volume with `axes` everything in the datum, `spacing`
+        too, is along these.
     """
-    wanted = {IMAGE_KEY, MASK_KEY, *stored_keys(targets), "spacing"}
+    wanted = {IMAGE_KEY, MASK_KEY, *stored_keys(targets), POINTS_KEY, "spacing", "axes"}
     rows = []
     for volume in volumes:
         row = {key: value for key, value in volume.items() if key in wanted}
+        if row.get("axes") is not None and row.get("spacing") is not None:
+            row["spacing"] = list(to_view(row["spacing"], row["axes"]))
         try:
             reference = reference_key(volume, ref_label)
         except ValueError:  # patches that no label decided

@@ -19,13 +19,17 @@ from .noise import RandNoise, RandNoised
 from .normals import LabelToNormals, LabelToNormalsd
 from .open import OpenVolumed
 from .per_target import reorient_targets
+from .point_labels import LoadPointsd, PatchPoints, PointLabelsd, mark_points
 from .random_spatial import RandSpatial, RandSpatiald
 from .random_start import RandPatchStartd
 from .reorient import ReorientVectors, ReorientVectorsd, TakeReferenceAffine, TakeReferenceAffined
 from .smooth import SmoothLabel, SmoothLabeld
 from .spatial import ApplySpatiald
 from .spatial_draw import RandSpatialDraw, RandSpatialDrawd, SpatialDraw
+from .target_grid import ToTargetGridd
 from .transpose import RandTranspose, RandTransposed, transpose_axes
+from .two_draws import RandTwoSpatialDrawsd, TwoSpatialDraws
+from .two_views import TwoViewsd, points_in_view
 
 __all__ = [
     "ApplySpatiald",
@@ -42,10 +46,13 @@ __all__ = [
     "LabelToDistanced",
     "LabelToNormals",
     "LabelToNormalsd",
+    "LoadPointsd",
     "LoadZarrPatchd",
     "NormalizeImage",
     "NormalizeImaged",
     "OpenVolumed",
+    "PatchPoints",
+    "PointLabelsd",
     "RandBlur",
     "RandBlurd",
     "RandContrast",
@@ -65,6 +72,7 @@ __all__ = [
     "RandSpatiald",
     "RandTranspose",
     "RandTransposed",
+    "RandTwoSpatialDrawsd",
     "ReorientVectors",
     "ReorientVectorsd",
     "SmoothLabel",
@@ -72,13 +80,18 @@ __all__ = [
     "SpatialDraw",
     "TakeReferenceAffine",
     "TakeReferenceAffined",
+    "ToTargetGridd",
+    "TwoSpatialDraws",
+    "TwoViewsd",
     "fill_crop",
     "fill_unknown",
     "gamma_curve",
     "gaussian_blur",
     "lower_resolution",
+    "mark_points",
     "mirror_axes",
     "nnunet_augmentation",
+    "points_in_view",
     "reorient_targets",
     "stretch_contrast",
     "transpose_axes",

@@ -15,14 +15,15 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from ..geometry import IMAGE_KEY, MASK_KEY, UNKNOWN_LABEL, Kind, parse_targets, stored_kinds
-from ..volumes import Volume, open_resampled, open_stack, resampling_mode, set_chunk_cache
+from ..volumes import STORED_AXES, Volume, open_resampled, open_stack, resampling_mode, set_chunk_cache, to_stored
 from .meta import meta_tensor
 from .spatial_draw import SPATIAL_KEY
 
 logger = logging.getLogger(__name__)
 
 _NOTES = (
-    "start", "size", "volume", "spacing", "ref_label", "found", "start_range", "bounds", "bbox_percent", "labeled_ratio"
+    "start", "size", "volume", "spacing", "axes", "ref_label", "found", "start_range", "bounds",
+    "bbox_percent", "labeled_ratio",
 )  # fmt: skip
 """Keys of a datum that are no arrays; the sample does not have them."""
 
@@ -64,6 +65,9 @@ class LoadZarrPatchd(MapTransform):
     A datum with `spacing` is read at exactly that: images, scalars and vectors are interpolated, of labels the nearest
     voxel is taken, and every array is placed on the image's grid by physical position. Where an array ends
     before the image does, it is unknown.
+
+    A datum with `axes` is read with its axes in that order: `start`, `size`, `spacing`, the arrays, their affines and
+    the components of vectors and normals are along these (see `scripts.volumes.PermutedVolume`).
 
     The affine of each tensor maps array index (z, y, x) to physical position; its meta carries `reference_affine` (the
     affine before any spatial transform), `start`, `size`, `spacing`, `dtype` (as stored) and `filename_or_obj`. The
@@ -120,7 +124,7 @@ class LoadZarrPatchd(MapTransform):
         sample = dict(data)
         notes = {key: sample.pop(key, None) for key in _NOTES}
         start, size = patch = tuple([int(n) for n in notes[key]] for key in ("start", "size"))
-        opened = self._open(sample, notes["spacing"])
+        opened = self._open(sample, notes["spacing"], notes["axes"] or STORED_AXES)
         draw = sample.get(SPATIAL_KEY)
         if draw is not None:
             patch = tuple(map(list, draw.patch))
@@ -148,25 +152,27 @@ class LoadZarrPatchd(MapTransform):
             self._pool = ThreadPoolExecutor(_MOST_READS, thread_name_prefix="LoadZarrPatchd")
         return self._pool
 
-    def _open(self, sample: Mapping[Hashable, Any], spacing: Sequence[float] | None) -> _Opened:
+    def _open(self, sample: Mapping[Hashable, Any], spacing: Sequence[float] | None, axes: str) -> _Opened:
         if self._process != os.getpid():  # the first call, or a fork
             self._forget()
             self._process = os.getpid()
             if self.cache_bytes is not None:
                 set_chunk_cache(self.cache_bytes)
-        name = (str(spacing), *(str(sample.get(key)) for key in self.keys))
+        name = (axes, str(spacing), *(str(sample.get(key)) for key in self.keys))
         if name not in self._opened:
-            self._opened[name] = self._open_anew(sample, spacing)
+            self._opened[name] = self._open_anew(sample, spacing, axes)
         return self._opened[name]
 
-    def _open_anew(self, sample: Mapping[Hashable, Any], spacing: Sequence[float] | None) -> _Opened:
-        images = open_stack(sample[IMAGE_KEY], spacing)
+    def _open_anew(self, sample: Mapping[Hashable, Any], spacing: Sequence[float] | None, axes: str) -> _Opened:
+        stored = None if spacing is None else to_stored(spacing, axes)
+        images = open_stack(sample[IMAGE_KEY], stored, axes)
         arrays = {IMAGE_KEY: images}
         for key in map(str, self.keys):
             if key != IMAGE_KEY and sample.get(key) is not None:
                 kind = self.kinds.get(key, Kind.LABEL if key in self.masks else None)
                 mode = None if kind is None else resampling_mode(kind)
-                arrays[key] = [open_resampled(sample[key], spacing, mode, images[0])]
+                has_components = kind is not None and kind.is_directional
+                arrays[key] = [open_resampled(sample[key], stored, mode, images[0], axes, has_components)]
         for key, volumes in arrays.items():
             for volume in volumes:
                 _check_shape(volume, images[0], key)

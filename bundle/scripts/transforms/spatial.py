@@ -99,7 +99,7 @@ def apply_spatial(
             f"the patch has shape {shape}, but the draw was made for {draw.box[1]}: ApplySpatiald must stand after "
             "LoadZarrPatchd, before anything that changes the shape"
         )
-    spacing = _spacing(arrays[0])
+    spacing = spacing_of(arrays[0])
     size = shape if draw.patch is None else draw.patch[1]
     margin = torch.zeros(len(shape), dtype=torch.float64)
     if draw.patch is not None and draw.box is not None:
@@ -168,6 +168,8 @@ class ApplySpatiald(MapTransform):
         """
         sample = dict(data)
         draw = sample.pop(SPATIAL_KEY, None)
+        if not isinstance(draw, SpatialDraw | None):
+            raise ValueError(f"expected one draw, that of RandSpatialDrawd; got {type(draw).__name__}, for TwoViewsd")
         keys = list(self.key_iterator(sample))
         arrays = [torch.as_tensor(convert_to_tensor(sample[key], track_meta=get_track_meta())) for key in keys]
         kinds = [self._kind(key, array) for key, array in zip(keys, arrays, strict=True)]
@@ -193,7 +195,7 @@ def with_type_of(kind: str, array: torch.Tensor) -> torch.Tensor:
     return array.to(torch.int32 if array.dtype in (torch.bool, torch.uint8) else torch.int64)
 
 
-def _spacing(array: torch.Tensor) -> tuple[float, ...]:
+def spacing_of(array: torch.Tensor) -> tuple[float, ...]:
     """Nominal spacing of an array, from its affine where it was not loaded by the bundle; 1 without any."""
     dims = array.ndim - 1
     if not isinstance(array, MetaTensor):

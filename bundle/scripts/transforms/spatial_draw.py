@@ -14,6 +14,7 @@ from monai.transforms import Randomizable, Transform
 from ..geometry.affines import check_spacing
 from ..geometry.elastic import MOST_DISPLACEMENT, control_shape
 from ..geometry.rotations import turn_and_scale
+from ..volumes import STORED_AXES, to_view
 from .drawing import check_probability, check_range
 
 SPATIAL_KEY = "spatial"
@@ -239,14 +240,23 @@ class RandSpatialDrawd(RandSpatialDraw, Transform):
         self.randomize()
         if self.drawn is None:
             return sample
-        sample[SPATIAL_KEY] = self.drawn
-        if "start" in sample and "size" in sample:
-            patch = _whole(sample["start"]), _whole(sample["size"])
-            spacing = self.spacing if sample.get("spacing") is None else check_spacing(sample["spacing"], 3)
-            box = self.drawn.box_of(*patch, spacing, self.max_enlargement, bounds)
-            sample[SPATIAL_KEY] = replace(self.drawn, patch=patch, box=box)
-            sample["start"], sample["size"] = (list(values) for values in box)
+        sample[SPATIAL_KEY] = draw = self.placed(self.drawn, sample, bounds)
+        if draw.box is not None:
+            sample["start"], sample["size"] = (list(values) for values in draw.box)
         return sample
+
+    def placed(
+        self, draw: SpatialDraw, data: Mapping[Hashable, Any], bounds: Sequence[Sequence[int]] | None
+    ) -> SpatialDraw:
+        """The draw with the patch of a datum, and the box that is read for it; as it is for a sample that is loaded."""
+        if "start" not in data or "size" not in data:
+            return draw
+        patch = _whole(data["start"]), _whole(data["size"])
+        if data.get("spacing") is None:
+            spacing = to_view(self.spacing, data.get("axes") or STORED_AXES)
+        else:
+            spacing = check_spacing(data["spacing"], 3)  # along the datum's own axes
+        return replace(draw, patch=patch, box=draw.box_of(*patch, spacing, self.max_enlargement, bounds))
 
 
 def _angles(rotation: float | Sequence[float], in_plane: bool) -> np.ndarray:

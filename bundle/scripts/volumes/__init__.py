@@ -9,7 +9,18 @@ from .grid import Grid, unit_symbol
 from .monai_reader import ZarrReader
 from .nifti_writer import write_nifti
 from .paths import is_url
+from .permuted import (
+    SLICE_AXES,
+    STORED_AXES,
+    PermutedVolume,
+    axis_order,
+    check_slice_axes,
+    permute_axes,
+    to_stored,
+    to_view,
+)
 from .placement import open_resampled, open_stack, resampling_mode
+from .points import POINTS_KEY, Point, read_points, write_points
 from .resample import ResampledVolume
 from .statistics import value_statistics, volume_statistics
 from .tolerant import read_tolerant, tolerant_volume
@@ -19,16 +30,23 @@ from .writer import OmeZarrWriter
 __all__ = [
     "NORMAL_INT8",
     "NORMAL_UINT16",
+    "POINTS_KEY",
+    "SLICE_AXES",
+    "STORED_AXES",
     "CannotListError",
     "CorruptChunkError",
     "Encoding",
     "Grid",
     "OmeZarrWriter",
+    "PermutedVolume",
+    "Point",
     "RemoteError",
     "ResampledVolume",
     "Volume",
     "ZarrReader",
+    "axis_order",
     "bundle",
+    "check_slice_axes",
     "create_ome_zarr",
     "decode",
     "encode",
@@ -37,13 +55,18 @@ __all__ = [
     "open_resampled",
     "open_stack",
     "open_volume",
+    "permute_axes",
+    "read_points",
     "read_tolerant",
     "resampling_mode",
     "set_chunk_cache",
+    "to_stored",
+    "to_view",
     "tolerant_volume",
     "touched_blocks",
     "unit_symbol",
     "value_statistics",
     "volume_statistics",
     "write_nifti",
+    "write_points",
 ]

@@ -13,6 +13,7 @@ from ..geometry import Kind
 from .grid import Triple, as_triple
 from .ngff import parse_multiscale
 from .paths import is_url, split_level
+from .permuted import STORED_AXES, permute_axes, to_view
 from .resample import place, resample
 from .stores import open_store
 from .volume import Volume, open_volume
@@ -26,7 +27,12 @@ _reported: set[tuple[str, Triple]] = set()
 
 
 def open_resampled(
-    path: str | Path, spacing: Sequence[float] | None, mode: str | None = None, like: Volume | None = None
+    path: str | Path,
+    spacing: Sequence[float] | None,
+    mode: str | None = None,
+    like: Volume | None = None,
+    axes: str = STORED_AXES,
+    has_components: bool = False,
 ) -> Volume:
     """Open a volume at exactly a spacing, and on the grid of another volume.
 
@@ -40,6 +46,8 @@ def open_resampled(
             encoding, linear for everything else.
         like: place the array on this volume's grid by physical position; what lies outside of the array counts as
             padding. Where one of the two stores states no geometry, the shapes must be equal.
+        axes: order in which the axes are seen, see `PermutedVolume`; that of `like`, too. `spacing` is along z, y, x.
+        has_components: whether the channels are components along z, y, x, which then change places with the axes.
 
     Returns:
         what is stored, where its grid is the wanted one, or where it states no geometry (`spacing` then is its voxel
@@ -52,12 +60,13 @@ def open_resampled(
     """
     path = str(path)
     if spacing is None:
-        return open_volume(path)
+        return permute_axes(open_volume(path), axes, has_components)
     wanted = as_triple(spacing, f"{path}: spacing", positive=True)
     base, level = split_level(path)
     if level is None:
         level = _pick_level(level_spacings(base), wanted)
-    volume = open_volume(path, level=level, spacing=wanted)
+    volume = permute_axes(open_volume(path, level=level, spacing=wanted), axes, has_components)
+    wanted = to_view(wanted, axes)
     if like is None:
         if not volume.states_geometry:
             return volume
@@ -75,12 +84,15 @@ def open_resampled(
     )
 
 
-def open_stack(paths: str | Path | Sequence[str | Path], spacing: Sequence[float] | None = None) -> list[Volume]:
+def open_stack(
+    paths: str | Path | Sequence[str | Path], spacing: Sequence[float] | None = None, axes: str = STORED_AXES
+) -> list[Volume]:
     """Open the arrays that are stacked as the channels of one image.
 
     Args:
         paths: one path, or several.
         spacing: voxel size z, y, x, exactly; the further arrays are placed on the first one's grid. `None`: as stored.
+        axes: order in which the axes are seen, see `PermutedVolume`.
 
     Raises:
         FileNotFoundError, ValueError: as `open_resampled`.
@@ -88,7 +100,7 @@ def open_stack(paths: str | Path | Sequence[str | Path], spacing: Sequence[float
     several = [paths] if isinstance(paths, (str, Path)) else list(paths)
     volumes: list[Volume] = []
     for path in several:
-        volumes.append(open_resampled(path, spacing, "linear", volumes[0] if volumes else None))
+        volumes.append(open_resampled(path, spacing, "linear", volumes[0] if volumes else None, axes))
     return volumes
 
 

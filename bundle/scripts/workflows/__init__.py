@@ -3,6 +3,7 @@
 from .check import check_inference, check_training, current_parser
 from .config_values import at_most, common_spacing, sample_keys, trained_parameters
 from .crop_inputs import crop_inputs
+from .embedding_stores import check_embedding_stores
 from .faults import RunError, show_run_errors_plainly
 from .phantom import phantom, truth_box
 from .processes import join_processes
@@ -12,6 +13,7 @@ from .start import load_weights, start_training
 __all__ = [
     "RunError",
     "at_most",
+    "check_embedding_stores",
     "check_inference",
     "check_training",
     "common_spacing",

@@ -12,6 +12,7 @@ from monai.bundle import ConfigParser
 
 from ..engines import find_checkpoint
 from ..geometry import IMAGE_KEY, check_precision, target_faults
+from ..inferers import slice_sizes
 from ..losses import loss_faults
 from ..metrics import metric_faults
 from ..networks import check_patch_size, differences, match_weights
@@ -48,7 +49,7 @@ def _settings_and_data_faults(parser: ConfigParser) -> list[str]:
         )
     # the network is planned for the volumes' spacing, and patches are cut from them
     if not faults:
-        faults += _network_faults(parser, _value(parser, "patch_size"), "patch_size")
+        faults += _network_faults(parser, {"patch_size": _value(parser, "patch_size")})
         faults += _collect(lambda: _value(parser, "split") and [])
     return faults
 
@@ -68,7 +69,7 @@ def check_inference(parser: ConfigParser | None = None) -> None:
     if not faults:
         faults += _ensemble_faults(parser)
         faults += _collect(lambda: _precision_faults(parser))
-        faults += _network_faults(parser, _value(parser, "roi_size"), "roi_size")
+        faults += _collect(lambda: _network_faults(parser, _window_sizes(parser)))
         faults += _collect(lambda: _input_faults(_value(parser, "input_data"), _in_channels(parser)))
     if not faults:
         faults += _collect(lambda: _value(parser, "evaluator") and [])
@@ -154,16 +155,37 @@ def _target_faults(parser: ConfigParser) -> list[str]:
     return _collect(find)
 
 
-def _network_faults(parser: ConfigParser, size: Any, name: str) -> list[str]:
+def _window_sizes(parser: ConfigParser) -> dict[str, Any]:
+    """What the network is given at inference, each size with its name in messages."""
+    roi_size, axes = _value(parser, "roi_size"), _value(parser, "slice_axes") if "slice_axes" in parser else None
+    if axes is None:
+        return {"roi_size": roi_size}
+    if (patch_size := list(_value(parser, "patch_size")))[0] != 1:
+        raise ValueError(
+            f"slice_axes = {axes} is for networks that were trained on slices, with a patch_size of [1, H, W]; got "
+            f"patch_size = {patch_size}. Leave slice_axes null, or give the network.json of such a training"
+        )
+    return {
+        f"slices along {axis} of windows with roi_size = {list(roi_size)}": size
+        for axis, size in slice_sizes(roi_size, axes).items()
+    }
+
+
+def _network_faults(parser: ConfigParser, sizes: Mapping[str, Any]) -> list[str]:
+    """Whether inputs of these sizes, by their names, pass through the network, and its weights fit."""
+
     def find() -> list[str]:
         network = _value(parser, "network_def")
         plan = getattr(network, "plan", None)
-        if plan is not None:
-            try:
-                check_patch_size(size, plan)
-            except ValueError as error:
-                return [f"{name}: {error}"]
         faults: list[str] = []
+        if plan is not None:
+            for name, size in sizes.items():
+                try:
+                    check_patch_size(size, plan)
+                except ValueError as error:
+                    faults.append(f"{name}: {error}")
+        if faults:
+            return faults
         for key, path in _weight_files(parser):
             partial = key == "weights" and "partial_weights" in parser and _value(parser, "partial_weights")
             faults += [f"{key}: {fault}" for fault in state_dict_faults(network, path, partial)]

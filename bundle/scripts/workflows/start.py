@@ -199,6 +199,7 @@ _MACHINERY = (
     "inference",
     "finalize",
     "imports",
+    "sliced_volumes",
     "patches",
     "split",
     "chosen",
