@@ -20,7 +20,7 @@ import pytest
 
 BUNDLE = Path(__file__).parents[2] / "bundle"
 
-SHOWN_CHARACTERS = 26000
+SHOWN_CHARACTERS = 6000
 
 _LAUNCHER = multiprocessing.get_context("forkserver")
 _LAUNCHER.set_forkserver_preload(
@@ -54,6 +54,9 @@ def _main(arguments: list[str], cwd: str, output: Any) -> None:
     sys.argv = arguments
     try:
         runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+    except Exception:
+        sys.excepthook(*sys.exc_info())  # which the bundle replaces
+        sys.exit(1)
     finally:
         atexit._run_exitfuncs()
 

@@ -17,7 +17,10 @@ from scripts.workflows.components import component_faults
 
 NOT_IDS = ("config_file", "nproc_per_node")
 
-CONFIGS = ("train", "evaluate", "inference", "inference_distributed", "process", "cellmap", "cellmap_inference")
+CONFIGS = (
+    "train", "evaluate", "inference", "inference_distributed", "process", "cellmap", "cellmap_inference",
+    "contrastive", "embed", "seg_head", "sparse_head", "sparse_baseline", "saved_embeddings",
+)  # fmt: skip
 PAGE = (BUNDLE / "docs" / "configuration.md").read_text()
 TRAINING = (BUNDLE / "docs" / "training.md").read_text()
 INFERENCE = (BUNDLE / "docs" / "inference.md").read_text()
@@ -96,7 +99,7 @@ def test_defaults_are_those_of_the_config(name):
         if cells[1].startswith("`") or not isinstance(value, (str, type(None))):  # long expressions are told in words
             assert cells[1] == expected, key
             checked += 1
-    assert checked >= 3
+    assert checked >= min(3, len(values) - 1)
 
 
 def test_defaults_of_options_are_those_of_a_target():
@@ -111,7 +114,7 @@ def test_components_named_as_defaults_are_those_of_the_config():
         parser = ConfigParser()
         parser.read_config([BUNDLE / "configs" / f"{base}.json" for base in CONFIGS[: CONFIGS.index(name) + 1]])
         for cells in rows(f"{name}.json", "Key"):
-            key, default = cells[0].strip("`"), cells[1]
+            key, default = cells[0].strip("`").lstrip("+"), cells[1]
             value = parser[key]
             if not isinstance(value, dict) or not default.startswith("`"):
                 continue

@@ -252,10 +252,8 @@ class RandSpatialDrawd(RandSpatialDraw, Transform):
         if "start" not in data or "size" not in data:
             return draw
         patch = _whole(data["start"]), _whole(data["size"])
-        if data.get("spacing") is None:
-            spacing = to_view(self.spacing, data.get("axes") or STORED_AXES)
-        else:
-            spacing = check_spacing(data["spacing"], 3)  # along the datum's own axes
+        own = data.get("spacing")  # along the datum's own axes
+        spacing = to_view(self.spacing, data.get("axes") or STORED_AXES) if own is None else check_spacing(own, 3)
         return replace(draw, patch=patch, box=draw.box_of(*patch, spacing, self.max_enlargement, bounds))
 
 

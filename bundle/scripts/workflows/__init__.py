@@ -3,17 +3,19 @@
 from .check import check_inference, check_training, current_parser
 from .config_values import at_most, common_spacing, sample_keys, trained_parameters
 from .crop_inputs import crop_inputs
-from .embedding_stores import check_embedding_stores
+from .embedding_stores import check_embedding_stores, check_head
 from .faults import RunError, show_run_errors_plainly
 from .phantom import phantom, truth_box
 from .processes import join_processes
 from .segment_each import segment_each
 from .start import load_weights, start_training
+from .validate_samples import validate_samples
 
 __all__ = [
     "RunError",
     "at_most",
     "check_embedding_stores",
+    "check_head",
     "check_inference",
     "check_training",
     "common_spacing",
@@ -28,4 +30,5 @@ __all__ = [
     "start_training",
     "trained_parameters",
     "truth_box",
+    "validate_samples",
 ]

@@ -36,3 +36,33 @@ def check_embedding_stores(volumes: Sequence[Mapping[str, Any]], weights: str | 
             except ValueError as error:
                 faults.append(str(error))
     raise_faults(faults, "the training")
+
+
+def check_head(
+    volumes: Sequence[Mapping[str, Any]],
+    base_weights: str | Path | None,
+    freeze_base: bool,
+    saved_embeddings: bool,
+) -> None:
+    """Check that a head stands on something that was learnt.
+
+    Args:
+        volumes: the `volumes` table.
+        base_weights: file of the pre-trained base; `None`: there is none.
+        freeze_base: whether the base stays as it is.
+        saved_embeddings: whether the images are embeddings, so that there is no base in the network.
+
+    Raises:
+        RunError: for a frozen base without weights, and for embeddings that were made with others.
+        FileNotFoundError: if the file does not exist.
+    """
+    if saved_embeddings:
+        check_embedding_stores(volumes, base_weights)
+    elif freeze_base and base_weights is None:
+        raise_faults(
+            [
+                "base_weights: there are none, so that a frozen base would stay as it is drawn at random; give those "
+                "of a pre-training (configs/contrastive.json), or set freeze_base to false"
+            ],
+            "the training",
+        )
