@@ -1,7 +1,9 @@
 """From images without labels to heads: the configs of docs/embeddings.md, one after the other, as a user runs them."""
 
+import csv
 import json
 import re
+import shlex
 
 import numpy as np
 import pytest
@@ -27,6 +29,56 @@ def read(path):
 
 def dice(found, truth):
     return 2 * (found & truth).sum() / (found.sum() + truth.sum())
+
+
+PAGE = (BUNDLE / "docs" / "embeddings.md").read_text()
+COMMANDS = [
+    line.removeprefix("python -m ")
+    for block in re.findall(r"^```bash\n(.*?)^```", PAGE.split("\n## Points\n")[0], re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]
+NETWORK = '--features_per_stage "[8,16]" --n_blocks_per_stage "[1,1]" --device cpu'
+SHORT = "--max_epochs 1 --max_steps_per_epoch 12 --max_val_steps_per_epoch 2"
+PARTS = '--train_region "[[0,0,0],[32,64,64]]" --val_region "[[32,0,0],[64,64,64]]"'
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory):
+    """Folder in which every command of the page was run on a small phantom, with a small network."""
+    folder = tmp_path_factory.mktemp("page")
+    for name in ("configs", "scripts"):
+        (folder / name).symlink_to(BUNDLE / name)
+    for line in COMMANDS:
+        if line.startswith("scripts phantom"):
+            line += " --size 64 --n_blocks 3 --block 32"
+        line = line.replace("[[0,0,0],[96,192,192]]", "[[0,0,0],[32,64,64]]")
+        if "run training" in line:
+            line += f" {SHORT}" + (f" {NETWORK}" if "contrastive" in line else "")
+            line += f" {PARTS}" if "sparse_head" in line else " --split_method random"
+        command(*shlex.split(line), cwd=folder)
+    return folder
+
+
+def test_the_page_goes_from_pre_training_to_predictions(worked):
+    for name in ("pre", "sparse", "saved", "dense", "scratch"):
+        assert (worked / "models" / name / "model.pt").is_file()
+        assert (worked / "output" / name / "network.json").is_file()
+    embedding = open_volume(worked / "output" / "phantom_embedding.zarr" / "embedding")
+    assert (embedding.channels, embedding.spatial_shape) == (12, (64, 64, 64))
+    prediction = open_volume(worked / "output" / "sparse_prediction.zarr" / "foreground")
+    assert prediction.spatial_shape == (64, 64, 64)
+
+
+def history(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_training_of_the_page_was_scored(worked):
+    scores = {"pre": "val_match", "dense": "val_affinities_dice"}
+    for name in ("pre", "sparse", "saved", "dense", "scratch"):
+        (epoch,) = history(worked / "output" / name)
+        assert 0 < float(epoch[scores.get(name, "val_foreground_dice")]) < 1
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +164,7 @@ def points_volumes(scan, image="image.zarr"):
     return [row(scan, "train", image, points="points.csv"), row(scan, "val", image, foreground="blobs.zarr")]
 
 
-def test_heads_from_points_live_and_on_stored_embeddings_against_a_network_from_scratch(scan, pretrained):
+def test_heads_from_points_live_and_on_stored_embeddings(scan, pretrained):
     weights = str(pretrained / "models" / "model.pt")
     common = {"max_steps_per_epoch": 40, "targets": {"foreground": {"channels": 2, "loss": "ce"}}}
     scores = {}
@@ -120,7 +172,6 @@ def test_heads_from_points_live_and_on_stored_embeddings_against_a_network_from_
         ("live", [network(scan), *HEADS], {"base_weights": weights, "volumes": points_volumes(scan)}),
         ("saved", [*HEADS, "configs/saved_embeddings.json"],
          {"base_weights": weights, "volumes": points_volumes(scan, "embedding.zarr/embedding")}),
-        ("scratch", [network(scan), *HEADS, "configs/sparse_baseline.json"], {"volumes": points_volumes(scan)}),
     ):  # fmt: skip
         printed, last = train(scan, name, *extra, **common, **settings)
         scores[name] = float(last["val_foreground_dice"])
