@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from scripts.geometry import parse_targets
-from scripts.viewers import UNKNOWN_COLOUR, preview_frames, write_preview
+from scripts.viewers import UNKNOWN_COLOUR, embedding_colours, preview_frames, write_preview
 from scripts.viewers.preview import BACKGROUND, MARGIN, TITLE_HEIGHT
 
 DEPTH, EDGE, FACTOR = 5, 64, 3  # slices of 64 voxels are enlarged three times
@@ -90,3 +90,12 @@ def test_other_speed(sample, tmp_path):
     _, gif = write_preview(tmp_path / "a", **sample, frames_per_second=20)
     with Image.open(gif) as animation:
         assert animation.info["duration"] == 50
+
+
+def test_an_embedding_shows_its_components_in_both_rows():
+    targets = parse_targets({"embedding": {"channels": 8, "kind": "embedding"}})
+    values = torch.randn(8, DEPTH, EDGE, EDGE, generator=torch.Generator().manual_seed(0))
+    frames = preview_frames(torch.rand(1, DEPTH, EDGE, EDGE), {}, {"embedding": values}, targets)
+    expected = [embedding_colours(values.numpy(), first) for first in (0, 3)]
+    for row, colours in enumerate(expected):
+        assert pixel(frames[2], row, 1, 10, 20) == tuple(colours[2, 10, 20].tolist())

@@ -133,6 +133,13 @@ def test_another_shape_than_zarr_python_sees(tmp_path, caplog):
     assert r"it sees shape and type ((12, 5, 6), dtype('uint16')); expected ((8, 5, 6), dtype('uint16'))" in caplog.text
 
 
+def test_a_path_that_goes_up_and_through_a_link(tmp_path):
+    (tmp_path / "far" / "inner").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "far" / "inner")
+    write(tmp_path / "far" / "x.zarr")
+    check_equals_zarr_python(f"{tmp_path}/link/../x.zarr")  # the folder above the link's target
+
+
 def test_flat_and_channel_last_arrays(tmp_path):
     data = np.random.default_rng(0).integers(0, 99, (5, 6, 3)).astype("u1")
     zarr.create_array(tmp_path / "x.zarr", data=data, chunks=(4, 4, 2), dimension_names=["y", "x", "c"])

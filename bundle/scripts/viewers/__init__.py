@@ -1,6 +1,7 @@
 """What a person sees: previews of samples, colours of values, the report page."""
 
 from .colours import UNKNOWN_COLOUR, grey, overlay, target_colours, value_limits
+from .embedding_colours import embedding_colours
 from .history_plot import write_history_plot
 from .neuroglancer_kinds import LayerKind
 from .neuroglancer_layers import Layer, open_layers
@@ -15,6 +16,7 @@ __all__ = [
     "NeuroglancerPage",
     "PictureSection",
     "Score",
+    "embedding_colours",
     "grey",
     "open_layers",
     "overlay",

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..geometry import Kind, Target, activate_prediction
 from .colours import grey, target_colours, value_limits
+from .embedding_colours import embedding_colours
 
 MIN_PANEL = 192
 """Smaller slices are enlarged by a whole factor until they are about this wide."""
@@ -30,12 +31,13 @@ def write_preview(
 ) -> tuple[Path, Path]:
     """Write `<stem>.png` (the middle slice) and `<stem>.gif` (every slice).
 
-    The upper row shows the image and the truth of every target, the lower row the prediction under its truth.
+    The upper row shows the image and the truth of every target, the lower row the prediction under its truth. An
+    embedding, which has no truth, shows its first three principal components in the upper row and the next three below.
 
     Args:
         stem: path without suffix.
         image: C D H W; the first channel is shown.
-        labels: per target 1 D H W (classes) or C D H W, as `PrepareTargets` makes them.
+        labels: per target that has a truth 1 D H W (classes) or C D H W, as `PrepareTargets` makes them.
         predictions: per target C D H W, network output without activation.
         targets: the parsed table.
         frames_per_second: of the GIF.
@@ -62,6 +64,11 @@ def preview_frames(
     upper: list[tuple[str, np.ndarray | None]] = [("image", grey(image[0].float().numpy()))]
     lower: list[tuple[str, np.ndarray | None]] = [("", None)]
     for name, target in targets.items():
+        if target.kind is Kind.EMBEDDING:
+            vectors = predictions[name].float().numpy()
+            upper.append((f"{name}: components 1 to 3", embedding_colours(vectors)))
+            lower.append((f"{name}: components 4 to 6", embedding_colours(vectors, 3)))
+            continue
         truth = labels[name].float().numpy()
         batch = predictions[name].float()[None]  # C D H W -> B C D H W
         values = activate_prediction(batch, target)[0].numpy()  # B C D H W -> C D H W

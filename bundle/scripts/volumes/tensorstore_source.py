@@ -86,7 +86,7 @@ def local_spec(path: str, array: zarr.Array) -> dict[str, Any]:
     """How tensorstore is told to open a zarr array in a local folder."""
     return {
         "driver": _DRIVERS[array.metadata.zarr_format],
-        "kvstore": {"driver": "file", "path": f"{Path(path).absolute().as_posix()}/"},
+        "kvstore": {"driver": "file", "path": f"{Path(path).resolve().as_posix()}/"},
     }
 
 
