@@ -20,6 +20,7 @@ from .workflows.pack import pack
 from .workflows.phantom import phantom
 from .workflows.plan import plan
 from .workflows.points import points
+from .workflows.sweep import sweep
 from .workflows.view import view
 
 VERBS: dict[str, Callable[..., Any]] = {
@@ -34,6 +35,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "phantom": phantom,
     "plan": plan,
     "points": points,
+    "sweep": sweep,
     "view": view,
 }
 

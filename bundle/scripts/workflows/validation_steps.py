@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from ..geometry.affinities import direct_offsets
 from ..segmentation import (
@@ -25,7 +26,7 @@ from ..segmentation import (
 Array = NDArray[Any]
 
 _BACKGROUND_SEEDS = 20
-"""In each volume or slice, as Contraband has them."""
+"""Voxels that are drawn in each volume or slice, as many as Contraband draws."""
 
 _LEVEL = 0.5
 
@@ -51,11 +52,14 @@ def segment_affinities(
     has_background: bool = False,
     seed: int | Sequence[int] = 0,
 ) -> Steps:
-    """Watershed of the boundary from the maxima of the distance to it, then agglomeration.
+    """Watershed of the boundary from the maxima of a distance, then agglomeration.
 
-    The boundary is 1 less the mean affinity to direct neighbours; distances are from where it exceeds 0.5. With
-    `has_background`, further seeds are drawn where the distance is 0, all with one id; what floods from them is
-    background, 0, and takes no part in the agglomeration.
+    The boundary is 1 less the mean affinity to direct neighbours. The distance is to the nearest voxel of which an
+    affinity to the next voxel along an axis is below 0.5: a wall between two objects that touch is one voxel thick.
+
+    With `has_background`, 20 voxels are drawn from the regions where the boundary exceeds 0.5 and that are wider than
+    walls between objects that touch; each of these regions in which one lies is a seed of the background. What floods
+    from them is background, 0, and takes no part in the agglomeration.
 
     Args:
         affinities: K D H W or K H W, to the next voxel along each axis, 0..1.
@@ -72,14 +76,12 @@ def segment_affinities(
         raise ValueError(f"expected affinities along each of {dims} axes, got {len(affinities)} channels")
     offsets = direct_offsets(dims)
     boundary = affinities_to_boundary(affinities, offsets)
-    distance = depth(boundary <= _LEVEL, spacing)
+    distance = depth(_inside(affinities), spacing)
     peaks = distance_peaks(distance, spacing)
     seeds = place_seeds(peaks, boundary.shape).astype(np.uint64)
     background = len(peaks) + 1
     if has_background:
-        free = np.flatnonzero(distance == 0)
-        drawn = np.random.default_rng(seed).permutation(free)[:_BACKGROUND_SEEDS]
-        seeds.ravel()[drawn] = background
+        seeds[_background(boundary > _LEVEL, seed)] = background
     fragments = seeded_watershed(boundary, seeds).astype(np.uint64)
     fragments[fragments == background] = 0
     merged = agglomerate(build_region_graph(fragments, affinities, offsets), thresholds)
@@ -91,6 +93,24 @@ def segment_affinities(
         {"boundary": boundary, "distance": distance.astype(np.float32), "seeds": seeds, "fragments": fragments},
         {threshold: segmentation.astype(np.uint64) for threshold, segmentation in segmentations.items()},
     )
+
+
+def _inside(affinities: Array) -> NDArray[np.bool_]:
+    """Voxels all of whose affinities to next voxels are 0.5 or more; the last ones have those to the voxel before."""
+    inside = np.ones(affinities.shape[1:], dtype=bool)
+    for axis, channel in enumerate(affinities):
+        known = np.arange(channel.shape[axis]).clip(max=channel.shape[axis] - 2)
+        if channel.shape[axis] > 1:
+            inside &= np.take(channel, known, axis) >= _LEVEL
+    return inside
+
+
+def _background(outside: NDArray[np.bool_], seed: int | Sequence[int]) -> NDArray[np.bool_]:
+    """Regions of a mask, without parts of one or two voxels in width, that some of their voxels are drawn from."""
+    core = ndimage.binary_erosion(outside, border_value=1)
+    regions, _ = label_components(ndimage.binary_dilation(core) & outside)
+    drawn = np.random.default_rng(seed).permutation(np.flatnonzero(core))[:_BACKGROUND_SEEDS]
+    return np.isin(regions, regions.ravel()[drawn])
 
 
 def segment_foreground(probability: Array, thresholds: Sequence[float]) -> Steps:
