@@ -2,7 +2,7 @@
 
 import copy
 
-from scripts.workflows.param_dict import import_param_dict
+from scripts.workflows.sweeps.param_dict import import_param_dict
 
 AUGMENTATION = {
     "elastic": [True],

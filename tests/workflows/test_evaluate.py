@@ -12,7 +12,7 @@ from skimage.metrics import adapted_rand_error
 from skimage.metrics import variation_of_information as skimage_voi
 from tests.cellmap_tree import write_tree
 from tests.volumes import servers
-from tests.workflows.evaluate_stores import PROBABILITY, blocky, store
+from tests.workflows.evaluation_stores import PROBABILITY, blocky, store
 
 from scripts.__main__ import main
 from scripts.volumes import open_volume

@@ -8,12 +8,12 @@ import shlex
 import numpy as np
 import pytest
 from tests.bundle.running import BUNDLE
-from tests.workflows.evaluate_stores import store
+from tests.workflows.evaluation_stores import store
 
 from scripts.workflows.evaluate import evaluate
-from scripts.workflows.evaluate_list import read_cases
-from scripts.workflows.evaluate_measures import KINDS, MEASURE_NAMES, column_table, parse_measures
-from scripts.workflows.evaluate_result import CLASS_FILE, CROP_FILE, JSON_FILE, REPORT_FILE
+from scripts.workflows.evaluation.list import read_cases
+from scripts.workflows.evaluation.measures import KINDS, MEASURE_NAMES, column_table, parse_measures
+from scripts.workflows.evaluation.result import CLASS_FILE, CROP_FILE, JSON_FILE, REPORT_FILE
 
 PAGE = (BUNDLE / "docs" / "evaluation.md").read_text()
 OPTIONS = list(inspect.signature(evaluate).parameters)

@@ -10,7 +10,7 @@ import zarr
 from tests.cellmap_tree import write_multiscale
 
 from scripts.__main__ import main
-from scripts.workflows.submission import read_submission
+from scripts.workflows.submissions.submission import read_submission
 
 pack = importlib.import_module("scripts.workflows.pack").pack
 

@@ -11,7 +11,7 @@ from tests.workflows.sweep_runner import FakeRunner, train
 
 from scripts.__main__ import main
 from scripts.blockwise import Threads
-from scripts.workflows.sweep_plan import Plan
+from scripts.workflows.sweeps.plan import Plan
 
 module = importlib.import_module("scripts.workflows.sweep")
 

@@ -9,7 +9,7 @@ from .phantom import phantom, truth_box
 from .processes import join_processes
 from .segment_each import segment_each
 from .start import load_weights, start_training
-from .validate_samples import validate_samples
+from .sweeps.validate_samples import validate_samples
 
 __all__ = [
     "RunError",

@@ -14,7 +14,7 @@ from ..patches.cellmap_paths import fits
 from ..volumes import open_resampled
 from ..volumes.grid import Triple, common_unit
 from .datasplit import as_list
-from .submission_manifest import WantedLabel, crop_folder, read_manifest
+from .submissions.manifest import WantedLabel, crop_folder, read_manifest
 
 _ROUNDING = 1e-3
 """Voxels by which a crop's edge may miss a voxel's edge of the image and still count as on it."""

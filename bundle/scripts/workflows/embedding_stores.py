@@ -59,10 +59,8 @@ def check_head(
     if saved_embeddings:
         check_embedding_stores(volumes, base_weights)
     elif freeze_base and base_weights is None:
-        raise_faults(
-            [
-                "base_weights: there are none, so that a frozen base would stay as it is drawn at random; give those "
-                "of a pre-training (configs/contrastive.json), or set freeze_base to false"
-            ],
-            "the training",
+        fault = (
+            "base_weights: there are none, so that a frozen base would stay as it is drawn at random; give those of a "
+            "pre-training (configs/contrastive.json), or set freeze_base to false"
         )
+        raise_faults([fault], "the training")

@@ -9,17 +9,17 @@ from typing import Any
 from ..blockwise import choose_workers
 from ..metrics import CELLMAP_VERSION
 from .datasplit import as_list
-from .evaluate_inputs import Predictions, named_cases
-from .evaluate_job import ScoreJob, run_job
-from .evaluate_kinds import AUTO, checked_kind
-from .evaluate_list import as_region
-from .evaluate_measures import CLASSES, Measure, column_table, default_measures, parse_measures
-from .evaluate_open import OpenCase, ReadOptions, open_cases
-from .evaluate_pictures import worst_pictures
-from .evaluate_report import write_evaluation_report
-from .evaluate_result import JSON_FILE, REPORT_FILE, Evaluation
-from .evaluate_rows import class_rows, crop_rows, overall_scores
-from .evaluate_whole import check_memory
+from .evaluation.inputs import Predictions, named_cases
+from .evaluation.job import ScoreJob, run_job
+from .evaluation.kinds import AUTO, checked_kind
+from .evaluation.list import as_region
+from .evaluation.measures import CLASSES, Measure, column_table, default_measures, parse_measures
+from .evaluation.open import OpenCase, ReadOptions, open_cases
+from .evaluation.pictures import worst_pictures
+from .evaluation.report import write_evaluation_report
+from .evaluation.result import JSON_FILE, REPORT_FILE, Evaluation
+from .evaluation.rows import class_rows, crop_rows, overall_scores
+from .evaluation.whole import check_memory
 
 
 def evaluate(

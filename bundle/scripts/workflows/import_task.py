@@ -11,11 +11,11 @@ from typing import Any
 import torch
 
 from ..geometry import did_you_mean
-from .import_task_file import Entry, Findings, Task, read_task
-from .import_task_keys import DATASET, INFERENCE, KEYS, MODEL, TRAINING, choice, flag, overlap
-from .import_task_network import NETWORK_KEYS, check_window, import_network
-from .import_task_normals import advise_on_normals
-from .import_task_targets import import_targets, import_volumes
+from .imports.task_file import Entry, Findings, Task, read_task
+from .imports.task_keys import DATASET, INFERENCE, KEYS, MODEL, TRAINING, choice, flag, overlap
+from .imports.task_network import NETWORK_KEYS, check_window, import_network
+from .imports.task_normals import advise_on_normals
+from .imports.task_targets import import_targets, import_volumes
 
 PARAMETERS = {"_target_": "scripts.workflows.trained_parameters", "network": "@network", "loss": "@loss"}
 

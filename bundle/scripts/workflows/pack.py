@@ -10,8 +10,8 @@ from typing import Any
 
 from ..patches.cellmap_paths import find_paths, fits
 from .datasplit import as_list
-from .submission_manifest import WantedLabel, crop_folder, is_crop_folder, read_manifest
-from .submission_write import PackedLabel, write_label, zip_labels
+from .submissions.manifest import WantedLabel, crop_folder, is_crop_folder, read_manifest
+from .submissions.write import PackedLabel, write_label, zip_labels
 
 _MOST_LISTED = 12
 

@@ -12,12 +12,12 @@ from typing import Any
 from ..blockwise import choose_workers
 from ..geometry import did_you_mean
 from .datasplit import as_list
-from .sweep_experiment import Experiment, Notes
-from .sweep_file import read_experiment
-from .sweep_job import Runner, do_runs, run_command
-from .sweep_plan import LATEST, Plan
-from .sweep_run import DONE_STATE, MODES, Run, shown
-from .sweep_table import collect_best, write_best, write_plot
+from .sweeps.experiment import Experiment, Notes
+from .sweeps.file import read_experiment
+from .sweeps.job import Runner, do_runs, run_command
+from .sweeps.plan import LATEST, Plan
+from .sweeps.run import DONE_STATE, MODES, Run, shown
+from .sweeps.table import collect_best, write_best, write_plot
 
 BEST, PLOT = "best_metrics.csv", "best_metrics.png"
 

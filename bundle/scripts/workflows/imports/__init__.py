@@ -1,0 +1,1 @@
+"""Task files of other programs: what `import-task` is made of."""

@@ -1,0 +1,1 @@
+"""Submissions to CellMap's challenge: written, checked, read."""

@@ -1,0 +1,1 @@
+"""Experiments with many settings: what `sweep` is made of."""
