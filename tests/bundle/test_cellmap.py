@@ -24,7 +24,7 @@ from scripts.workflows import check_training
 from scripts.workflows.datasplit import datasplit
 from scripts.workflows.evaluate import evaluate
 from scripts.workflows.pack import pack
-from scripts.workflows.submission import read_submission
+from scripts.workflows.submissions.submission import read_submission
 
 CONFIGS = [BUNDLE / "configs" / name for name in ("train.json", "cellmap.json")]
 PAGE = (BUNDLE / "docs" / "cellmap.md").read_text()

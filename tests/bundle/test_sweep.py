@@ -11,8 +11,8 @@ from tests.bundle.running import command
 from scripts.blockwise import Threads
 from scripts.volumes import create_ome_zarr
 from scripts.workflows.sweep import BEST, PLOT, choose_runs, run_plan, sweep, write_results
-from scripts.workflows.sweep_file import read_experiment
-from scripts.workflows.sweep_plan import Plan
+from scripts.workflows.sweeps.file import read_experiment
+from scripts.workflows.sweeps.plan import Plan
 
 SHAPE = (24, 32, 32)
 

@@ -6,10 +6,12 @@ import torch
 from scripts.geometry import Activation, Kind, Target
 from scripts.losses import (
     LOSS_NAMES,
+    AdaptiveWingLoss,
     EikonalLoss,
     LabelLoss,
     MaskedCosineLoss,
     NormalConsistencyLoss,
+    SoftArgmaxLoss,
     default_loss,
     loss_faults,
     make_losses,
@@ -55,6 +57,8 @@ EQUAL = {
     "l1": (torch.nn.L1Loss(), Target("t", 3, Kind.SCALAR, loss="l1"), VECTORS),
     "mse": (torch.nn.MSELoss(), Target("t", 3, Kind.VECTOR, loss="mse"), VECTORS),
     "masked_cosine": (MaskedCosineLoss(), Target("t", 3, Kind.VECTOR, loss="masked_cosine"), VECTORS),
+    "adaptive_wing": (AdaptiveWingLoss(), Target("t", 3, Kind.POINTS, loss="adaptive_wing"), VECTORS),
+    "soft_argmax": (SoftArgmaxLoss(), Target("t", 3, Kind.POINTS, loss="soft_argmax"), VECTORS),
     "normal_consistency": (
         NormalConsistencyLoss(),
         Target("t", 3, Kind.NORMAL, loss=["normal_consistency", "masked_cosine"]),
@@ -107,6 +111,10 @@ FAULTS = [
     pytest.param(
         {"loss": "masked_cosine", "channels": 1, "kind": "scalar"}, "needs kind normal or vector", id="cosine"
     ),
+    pytest.param(
+        {"loss": "adaptive_wing", "channels": 1, "kind": "scalar"}, "loss 'adaptive_wing' needs kind points", id="wing"
+    ),
+    pytest.param({"loss": "soft_argmax", "channels": 1}, "loss 'soft_argmax' needs kind points", id="soft argmax"),
     pytest.param({"loss": "dice", "channels": 1, "label_smoothing": 0.1}, "'label_smoothing' act on", id="no entropy"),
     pytest.param({"loss": 3, "channels": 1}, r"must be a name, .* a callable .*got 3", id="type"),
     pytest.param({"loss": [], "channels": 1}, "'loss' is an empty list; leave it out for the default", id="empty"),
@@ -137,6 +145,17 @@ FAULTS = [
 ]
 
 
+ADAPTIVE_WING = {
+    "amplitude": 2.0,
+    "omega": 10.0,
+    "theta": 0.3,
+    "epsilon": 2.0,
+    "alpha": 2.5,
+    "map_weight": 1.0,
+    "map_threshold": 2.0,
+}
+
+
 @pytest.mark.parametrize(
     ("target", "changed"),
     [
@@ -147,10 +166,18 @@ FAULTS = [
             Target("t", 3, Kind.NORMAL, loss={"name": "masked_cosine", "sign_invariant": True}),
             MaskedCosineLoss(sign_invariant=True),
         ),
+        *(
+            (Target("t", 3, Kind.POINTS, loss={"name": "adaptive_wing", key: value}), AdaptiveWingLoss(**{key: value}))
+            for key, value in ADAPTIVE_WING.items()
+        ),
+        *(
+            (Target("t", 3, Kind.POINTS, loss={"name": "soft_argmax", key: value}), SoftArgmaxLoss(**{key: value}))
+            for key, value in {"temperature": 0.5, "window": 1}.items()
+        ),
     ],
 )
 def test_options_reach_the_loss(target, changed):
-    label = VECTORS if target.kind is Kind.NORMAL else CLASSES
+    label = CLASSES if target.kind is Kind.LABEL else VECTORS
     (part,) = make_losses(target)
     torch.testing.assert_close(part.loss(LOGITS, label), changed(LOGITS, label))
     plain = make_losses(Target("t", 3, target.kind, loss=target.loss["name"]))[0]

@@ -15,6 +15,7 @@ from scripts.metrics import (
     LabelDice,
     LabelIoU,
     MeanAbsoluteError,
+    MeanRadialError,
     SurfaceDice,
     SurfaceDistance,
     default_metrics,
@@ -52,11 +53,13 @@ def test_every_name_builds_its_metric():
         "r2": R2,
         "epe": EndPointError,
         "angle": AngularError,
+        "mre": MeanRadialError,
     }
     assert built["dice"].channels == 4
     for name in ("surface_distance", "hausdorff95", "surface_dice"):
         assert built[name].spacing == [3, 2, 1]
     assert built["surface_dice"].tolerance is None
+    assert (built["mre"].spacing, built["mre"].radii) == ([3, 2, 1], [])
 
 
 def test_all_faults_at_once():
@@ -79,6 +82,7 @@ def test_all_faults_at_once():
 def test_numbers_behind_names():
     target = Target("t", 1)
     assert make_metric("surface_dice@2.5", target, (1, 1, 1)).tolerance == 2.5
+    assert make_metric("mre@2.5", Target("t", 4, Kind.POINTS), (1, 1, 1)).radii == [2.5]
     assert metric_faults({"t": {"channels": 1, "metric": ["surface_dice@2.5", "surface_dice@0", "ece"]}}) == []
     takes = "expected a number of at least 0 behind '@', the tolerance, a length in the unit of the spacing; got"
     wrong = {

@@ -1,5 +1,6 @@
 """Losses: one per file, their names, and the sum over all targets."""
 
+from .adaptive_wing import AdaptiveWingLoss
 from .balance import BALANCES, make_balance
 from .class_weights import BALANCED, balanced_weights
 from .label_loss import LabelLoss
@@ -7,10 +8,13 @@ from .loss_table import LOSS_NAMES, LossPart, default_loss, loss_faults, make_lo
 from .masked_cosine import MaskedCosineLoss
 from .masked_regression import MaskedRegressionLoss
 from .multi_task_loss import MultiTaskLoss, level_weights
+from .phdnet import PatchDisplacementLoss, PHDNetLoss
 from .point_contrastive import NEGATIVES, PointContrastiveLoss
 from .point_decorrelation import PointBarlowTwinsLoss, PointVICRegLoss
 from .point_loss_table import POINT_LOSS_NAMES, make_point_loss
 from .regularisers import EikonalLoss, NormalConsistencyLoss
+from .sigma_regression import SigmaRegressionLoss
+from .soft_argmax import SoftArgmaxLoss
 from .two_view_loss import POINTS, TwoViewLoss, sample_views
 
 __all__ = [
@@ -20,6 +24,7 @@ __all__ = [
     "NEGATIVES",
     "POINTS",
     "POINT_LOSS_NAMES",
+    "AdaptiveWingLoss",
     "EikonalLoss",
     "LabelLoss",
     "LossPart",
@@ -27,9 +32,13 @@ __all__ = [
     "MaskedRegressionLoss",
     "MultiTaskLoss",
     "NormalConsistencyLoss",
+    "PHDNetLoss",
+    "PatchDisplacementLoss",
     "PointBarlowTwinsLoss",
     "PointContrastiveLoss",
     "PointVICRegLoss",
+    "SigmaRegressionLoss",
+    "SoftArgmaxLoss",
     "TwoViewLoss",
     "balanced_weights",
     "default_loss",

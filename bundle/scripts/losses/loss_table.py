@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from ..geometry import Activation, Kind, Target, did_you_mean, parse_targets
+from .adaptive_wing import AdaptiveWingLoss
 from .label_loss import LabelLoss
 from .masked_cosine import MaskedCosineLoss
 from .masked_regression import MaskedRegressionLoss
 from .regularisers import EikonalLoss, NormalConsistencyLoss
+from .soft_argmax import SoftArgmaxLoss
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
@@ -60,6 +62,10 @@ def _is_scalar(target: Target) -> bool:
 
 def _is_directional(target: Target) -> bool:
     return target.kind in (Kind.VECTOR, Kind.NORMAL)
+
+
+def _is_points(target: Target) -> bool:
+    return target.kind == Kind.POINTS
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,18 @@ _TABLE = {
         _is_directional,
         _DIRECTIONS,
         ("sign_invariant",),
+    ),
+    "adaptive_wing": _Entry(
+        lambda target, spacing, **options: AdaptiveWingLoss(**options),
+        _is_points,
+        "kind points",
+        ("amplitude", "omega", "theta", "epsilon", "alpha", "map_weight", "map_threshold"),
+    ),
+    "soft_argmax": _Entry(
+        lambda target, spacing, **options: SoftArgmaxLoss(**options),
+        _is_points,
+        "kind points",
+        ("temperature", "window"),
     ),
     "normal_consistency": _Entry(
         lambda target, spacing, **options: NormalConsistencyLoss(**options),

@@ -28,6 +28,7 @@ from .multi_task_metric import MultiTaskMetric
 from .number_errors import R2, MeanAbsoluteError
 from .overlap import class_overlaps, overlap
 from .point_matching import PointMatching, point_matching
+from .radial_error import MeanRadialError, radial_errors
 from .surface_dice import SurfaceDice
 from .surface_distance import SurfaceDistance
 from .surfaces import SurfaceDistances, surface_distances
@@ -51,6 +52,7 @@ __all__ = [
     "LabelIoU",
     "Matching",
     "MeanAbsoluteError",
+    "MeanRadialError",
     "Metric",
     "MultiTaskMetric",
     "PointMatching",
@@ -73,6 +75,7 @@ __all__ = [
     "metric_faults",
     "overlap",
     "point_matching",
+    "radial_errors",
     "surface_distances",
     "variation_of_information",
 ]

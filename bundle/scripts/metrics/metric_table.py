@@ -14,6 +14,7 @@ from .hausdorff95 import HausdorffDistance95
 from .label_dice import LabelDice
 from .label_iou import LabelIoU
 from .number_errors import R2, MeanAbsoluteError
+from .radial_error import MeanRadialError
 from .surface_dice import SurfaceDice
 from .surface_distance import SurfaceDistance
 from .vector_errors import AngularError, EndPointError
@@ -21,6 +22,7 @@ from .vector_errors import AngularError, EndPointError
 _LABEL = (Kind.LABEL,)
 _NUMBERS = (Kind.SCALAR, Kind.VECTOR, Kind.NORMAL, Kind.POINTS)
 _DIRECTIONS = (Kind.VECTOR, Kind.NORMAL)
+_POINTS = (Kind.POINTS,)
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ _TABLE = {
     "r2": _Entry(lambda *_: R2(), _NUMBERS),
     "epe": _Entry(lambda *_: EndPointError(), _DIRECTIONS),
     "angle": _Entry(lambda *_: AngularError(), _DIRECTIONS),
+    "mre": _Entry(
+        lambda _, spacing, radius: MeanRadialError([] if radius is None else [radius], spacing),
+        _POINTS,
+        number="a radius, a length in the unit of the spacing",
+    ),
 }
 
 METRIC_NAMES = tuple(_TABLE)
