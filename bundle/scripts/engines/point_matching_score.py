@@ -5,21 +5,18 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from ignite.engine import Engine
-from ignite.metrics import Metric
-from monai.utils.enums import CommonKeys
-from torch import distributed
 
 from ..losses import sample_views
 from ..metrics import PointMatching
+from .gathered_metric import GatheredMetric
 
 logger = logging.getLogger(__name__)
 
 
-class PointMatchingScore(Metric):
+class PointMatchingScore(GatheredMetric):
     """Key metric of a training on two views: the share of points that are found again, from 0 (bad) to 1.
 
     Attached under a name, it puts that share into `engine.state.metrics` under the name, and the mean cosine between a
@@ -32,32 +29,13 @@ class PointMatchingScore(Metric):
 
     def __init__(self, output: str = "embedding") -> None:
         self.output = output
-        self._metric = PointMatching()
-        super().__init__()
-
-    def reset(self) -> None:
-        self._metric.reset()
+        super().__init__(PointMatching())
 
     @torch.no_grad()
     def update(self, output: tuple[Mapping[str, torch.Tensor], Mapping[str, torch.Tensor]]) -> None:
         first, second, present = sample_views(*output, self.output)
         hidden = ~present.unsqueeze(2)
         self._metric.update(first.masked_fill(hidden, torch.nan), second)
-
-    def compute(self) -> dict[str, float]:
-        """Both numbers, over the batches of all processes."""
-        if not (distributed.is_available() and distributed.is_initialized()):
-            return self._metric.compute()
-        of_ranks: list[Any] = [None] * distributed.get_world_size()
-        distributed.all_gather_object(of_ranks, self._metric)
-        merged = of_ranks[0]
-        for other in of_ranks[1:]:
-            merged.merge(other)
-        return merged.compute()
-
-    def iteration_completed(self, engine: Engine) -> None:
-        output: Any = engine.state.output
-        self.update((output[CommonKeys.PRED], output[CommonKeys.LABEL]))
 
     def completed(self, engine: Engine, name: str) -> None:
         values = self.compute()

@@ -15,7 +15,9 @@ REFERENCE_AFFINE = "reference_affine"
 NOMINAL_SPACING = "nominal_spacing"
 """Meta entry: the spacing of the grid as loaded, kept once `reference_affine` has followed an augmentation."""
 
-_ORIGINAL_AFFINE = "original_affine"
+ORIGINAL_AFFINE = "original_affine"
+"""Meta entry: MONAI's name for the affine of the array as it was loaded."""
+
 _MIN_RELATIVE_VOLUME = 1e-9
 
 
@@ -97,11 +99,11 @@ def reference_affine(data: MetaTensor) -> Tensor:
         ValueError: when the meta has neither entry.
     """
     require_meta_tensor(data)
-    for entry in (REFERENCE_AFFINE, _ORIGINAL_AFFINE):
+    for entry in (REFERENCE_AFFINE, ORIGINAL_AFFINE):
         if data.meta.get(entry) is not None:
             return torch.as_tensor(data.meta[entry]).to("cpu", torch.float64)
     raise ValueError(
-        f"meta has neither '{REFERENCE_AFFINE}' nor '{_ORIGINAL_AFFINE}' (it has: {', '.join(map(str, data.meta))}), "
+        f"meta has neither '{REFERENCE_AFFINE}' nor '{ORIGINAL_AFFINE}' (it has: {', '.join(map(str, data.meta))}), "
         "so what the spatial transforms did is not known; load with LoadZarrPatchd, or place TakeReferenceAffined "
         "before the first spatial transform"
     )

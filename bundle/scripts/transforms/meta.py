@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from monai.data import MetaObj, MetaTensor
 from monai.utils import MetaKeys
+
+from ..geometry.affines import ORIGINAL_AFFINE, REFERENCE_AFFINE
 
 
 def meta_tensor(values: torch.Tensor, meta: dict[str, Any], affine: torch.Tensor) -> MetaTensor:
@@ -35,6 +38,20 @@ def with_values(source: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     tensor = meta_tensor(values, source.meta, source.affine.clone())
     tensor.applied_operations = list(source.applied_operations)
     return tensor
+
+
+def moved_meta(meta: Mapping[str, Any], linear: torch.Tensor, offset: torch.Tensor) -> dict[str, Any]:
+    """Meta whose reference and original affine follow a change of the grid, so that the grid before counts as this one.
+
+    Args:
+        meta: of a MetaTensor.
+        linear, offset: see `moved_affine`.
+    """
+    moved = dict(meta)
+    for name in (REFERENCE_AFFINE, ORIGINAL_AFFINE):
+        if moved.get(name) is not None:
+            moved[name] = moved_affine(torch.as_tensor(moved[name]), linear, offset)
+    return moved
 
 
 def moved_affine(affine: torch.Tensor, linear: torch.Tensor, offset: torch.Tensor) -> torch.Tensor:

@@ -14,11 +14,11 @@ from monai.transforms import MapTransform
 from monai.utils import convert_to_tensor
 
 from ..geometry import IMAGE_KEY, MASK_KEY, UNKNOWN_LABEL, Kind, parse_targets, stored_kinds
-from ..geometry.affines import NOMINAL_SPACING, REFERENCE_AFFINE, affine_spacing, nominal_spacing
+from ..geometry.affines import NOMINAL_SPACING, ORIGINAL_AFFINE, REFERENCE_AFFINE, affine_spacing, nominal_spacing
 from ..geometry.elastic import displacement, displacement_gradient, warp_normals, warp_vectors
 from ..geometry.sampling import IndexMap, Reading, resample
 from .labels import check_choice
-from .meta import meta_tensor, moved_affine
+from .meta import meta_tensor, moved_affine, moved_meta
 from .spatial_draw import SPATIAL_KEY, SpatialDraw
 
 IMAGE_MODES = ("nearest", "linear", "cubic")
@@ -26,7 +26,6 @@ LABEL_MODES = ("nearest", "one_hot")
 OUTSIDE = ("border", "zero")
 
 IMAGE_KIND, MASK_KIND = "image", "mask"
-_ORIGINAL_AFFINE = "original_affine"
 
 
 @dataclass(frozen=True)
@@ -200,7 +199,7 @@ def spacing_of(array: torch.Tensor) -> tuple[float, ...]:
     dims = array.ndim - 1
     if not isinstance(array, MetaTensor):
         return (1.0,) * dims
-    if any(array.meta.get(entry) is not None for entry in (NOMINAL_SPACING, REFERENCE_AFFINE, _ORIGINAL_AFFINE)):
+    if any(array.meta.get(entry) is not None for entry in (NOMINAL_SPACING, REFERENCE_AFFINE, ORIGINAL_AFFINE)):
         return nominal_spacing(array)
     return affine_spacing(array.affine, dims)
 
@@ -235,11 +234,8 @@ def _placed(
         return values
     meta = dict(source.meta)
     if draw.patch is not None:
+        meta = moved_meta(meta, torch.eye(len(margin), dtype=torch.float64), margin)
         meta["start"], meta["size"] = (np.asarray(part) for part in draw.patch)
-        identity = torch.eye(len(margin), dtype=torch.float64)
-        for name in (REFERENCE_AFFINE, _ORIGINAL_AFFINE):
-            if meta.get(name) is not None:
-                meta[name] = moved_affine(torch.as_tensor(meta[name]), identity, margin)
     tensor = meta_tensor(values, meta, moved_affine(source.affine, linear, offset))
     tensor.applied_operations = list(source.applied_operations)
     return tensor

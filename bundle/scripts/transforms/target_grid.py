@@ -11,11 +11,8 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 
 from ..geometry import IMAGE_KEY, MASK_KEY, Kind, parse_targets, stored_kinds
-from ..geometry.affines import REFERENCE_AFFINE
 from ..geometry.target_grid import MASK_KIND, TargetGrid
-from .meta import meta_tensor, moved_affine
-
-_ORIGINAL_AFFINE = "original_affine"
+from .meta import meta_tensor, moved_affine, moved_meta
 
 
 class ToTargetGridd(MapTransform):
@@ -67,10 +64,7 @@ def _placed(source: torch.Tensor, values: torch.Tensor, margin: Sequence[int], f
         return values
     linear = torch.diag(torch.tensor(factors, dtype=torch.float64))
     offset = torch.tensor([m + (f - 1) / 2 for m, f in zip(margin, factors, strict=True)], dtype=torch.float64)
-    meta = dict(source.meta)
-    for name in (REFERENCE_AFFINE, _ORIGINAL_AFFINE):
-        if meta.get(name) is not None:
-            meta[name] = moved_affine(torch.as_tensor(meta[name]), linear, offset)
+    meta = moved_meta(source.meta, linear, offset)
     tensor = meta_tensor(values, meta, moved_affine(source.affine, linear, offset))
     tensor.applied_operations = list(source.applied_operations)
     return tensor
