@@ -103,3 +103,10 @@ def test_results_of_other_settings_are_not_gone_on_with(results):
     assert few_shot.results({"iterations": 300})["runs"] == []
     with pytest.raises(ValueError, match=r"have \{'iterations': 300\}"):
         few_shot.results({"iterations": 20})
+
+
+def test_heads_of_another_pre_training_are_not_put_among_those_that_are_there(data, tmp_path, results):
+    content = {**SETTINGS, "pretraining": {"blobs": {"iterations": 600}}, "runs": []}
+    (results / "few_shot.json").write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="--pretraining 400: results of blobs rest on 600"):
+        few_shot.pretrained(data, tmp_path, 400, SETTINGS, "blobs")
