@@ -155,7 +155,7 @@ class TestBox:
     )
     def test_it_holds_every_place_that_is_read(self, size, angles, factor, spacing, moved):
         draw = SpatialDraw(angles, (factor,) * 3, elastic_displacement=moved, elastic_seed=1)
-        start, extent = draw.box_of((100,) * 3, size, spacing, 100)
+        start, extent = draw.box_of((100,) * 3, size, spacing, 1000)
         half = (np.array(size) - 1) / 2
         index = np.stack(np.meshgrid(*(np.arange(n) for n in size), indexing="ij")).reshape(3, -1)
         shifts = draw.coefficients(size, spacing)

@@ -185,7 +185,7 @@ class Plan:
             "initialize": ["$sys.path.insert(1, str(@bundle_root))"],
             "run": [
                 {
-                    "_target_": "scripts.workflows.sweeps.validate_samples",
+                    "_target_": "scripts.workflows.validate_samples",
                     "samples": samples,
                     "metrics": str(self.root / head_name / "metrics" / f"metrics_{number}.csv"),
                     "prediction": target,
