@@ -75,6 +75,18 @@ def test_files_of_points_are_placed_like_arrays(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "written.json").read_text())["training"][0]["points"] == rows[0]["points"]
 
 
+def test_landmarks_may_name_a_file_or_stand_in_the_list(tmp_path, monkeypatch):
+    entries = [{"image": "a.zarr", "landmarks": "a.mrk.json"}, {"image": "b.zarr", "landmarks": [[1, 2, 3], None]}]
+    (tmp_path / "list.json").write_text(json.dumps({"training": entries}))
+    rows = read_datalist(tmp_path / "list.json", {"maps": {"channels": 2, "kind": "points"}})
+    assert [row["landmarks"] for row in rows] == [str(tmp_path / "a.mrk.json"), [[1, 2, 3], None]]
+    monkeypatch.chdir(tmp_path)
+    write_datalist(tmp_path / "written.json", [{**entry, "id": "a"} for entry in entries])
+    written = json.loads((tmp_path / "written.json").read_text())["training"]
+    assert [row["landmarks"] for row in written] == [row["landmarks"] for row in rows]
+    assert written[0]["id"] == "a"
+
+
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [

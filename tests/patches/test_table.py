@@ -18,6 +18,9 @@ VOLUME = {
     "spacing": [2.0, 1.0, 1.0],
     "region": [[0, 0, 0], [4, 4, 4]],
     "split": "train",
+    "landmarks": "sheet.csv",
+    "id": "a",
+    "extra": {"age": 7},
 }
 TARGETS = {"sheet": {"channels": 1}, "distance": {"channels": 1, "kind": "scalar", "source": "sheet"}}
 

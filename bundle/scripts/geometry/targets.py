@@ -19,7 +19,10 @@ SEED_KEY = "seed"
 
 _OF_TRUTH = ("loss", "metric", "mask", "source")
 
-_RESERVED_KEYS = (IMAGE_KEY, SEED_KEY, "patch", "points", "start", "size", "volume", "spatial", "bounds")
+_RESERVED_KEYS = (
+    *(IMAGE_KEY, SEED_KEY, "patch", "points", "start", "size", "volume", "spatial", "bounds"),
+    *("landmarks", "id", "extra"),
+)
 
 
 class Kind(StrEnum):

@@ -11,6 +11,8 @@ from .faults import volume_faults
 from .image_patches import image_patches
 from .intensities import image_statistics
 from .jitter import add_start_ranges
+from .landmark_folds import read_landmark_folds
+from .landmark_rows import EXTRA_KEY, ID_KEY, landmark_names, place_landmarks, row_landmarks
 from .point_patches import point_patches
 from .samplers import PatchSampler, select_patches
 from .search import find_patches
@@ -20,6 +22,8 @@ from .splits import split_patches
 from .table import OPTION_KEYS, array_keys, make_datalist, open_array, open_images, reference_key, volume_box
 
 __all__ = [
+    "EXTRA_KEY",
+    "ID_KEY",
     "OPTION_KEYS",
     "ClassCounts",
     "Crop",
@@ -42,13 +46,17 @@ __all__ = [
     "image_patches",
     "image_statistics",
     "keep_fine",
+    "landmark_names",
     "make_datalist",
     "open_array",
     "open_images",
+    "place_landmarks",
     "point_patches",
     "read_datalist",
     "read_datasplit",
+    "read_landmark_folds",
     "reference_key",
+    "row_landmarks",
     "sample_seed",
     "select_patches",
     "slice_volumes",

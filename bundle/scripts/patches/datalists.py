@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..geometry import IMAGE_KEY, Kind, did_you_mean, parse_targets, stored_keys
-from ..volumes import POINTS_KEY, is_url, open_volume
+from ..volumes import LANDMARKS_KEY, POINTS_KEY, is_url, open_volume
 from .cellmap_scale import is_as_fine, scale_limit
 from .table import OPTION_KEYS, array_keys
 
@@ -23,6 +23,9 @@ Row = dict[str, Any]
 
 _SPLIT_OF_USAGE = {"train": "train", "validate": "val"}
 _USAGE_OF_SPLIT = {split: usage for usage, split in _SPLIT_OF_USAGE.items()}
+_POINT_FILES = (POINTS_KEY, LANDMARKS_KEY)
+"""Keys that are no arrays, but may name a file."""
+
 _COLUMNS = "train or validate, raw store, raw dataset, label store, label group/[class,...]"
 
 
@@ -61,7 +64,7 @@ def read_datalist(
         row = {key: value for key, value in entry.items() if key != "fold"}
         if "label" in row and "label" not in stored_keys(targets):
             row[label or _only_label(targets, where)] = row.pop("label")
-        for key in [*array_keys(row), *([POINTS_KEY] if row.get(POINTS_KEY) is not None else [])]:
+        for key in [*array_keys(row), *(key for key in _POINT_FILES if isinstance(row.get(key), str))]:
             values = row[key] if isinstance(row[key], list) else [row[key]]
             placed = [_relative_to(source.parent, str(value)) for value in values]
             row[key] = placed if isinstance(row[key], list) else placed[0]
@@ -222,7 +225,8 @@ def _only_label(targets: Mapping[str, Any], where: str) -> str:
 
 
 def _absolute(key: str, value: Any) -> Any:
-    if (key in OPTION_KEYS and key != POINTS_KEY) or value is None:
+    is_file = key not in OPTION_KEYS or (key in _POINT_FILES and isinstance(value, str | Path))
+    if not is_file or value is None:
         return value
     if isinstance(value, list):
         return [_absolute(key, item) for item in value]

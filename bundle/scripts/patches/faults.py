@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..geometry import IMAGE_KEY, MASK_KEY, Kind, did_you_mean, parse_targets, stored_keys
-from ..volumes import POINTS_KEY, Volume
+from ..volumes import LANDMARKS_KEY, POINTS_KEY, Volume
+from .landmark_rows import landmark_faults, row_place, table_landmark_faults
 from .point_patches import volume_points
 from .table import OPTION_KEYS, array_keys, open_array, open_images, volume_box
 
@@ -31,11 +32,12 @@ def volume_faults(volumes: Any, targets: Mapping[str, Any], in_channels: int | N
         if isinstance(volume, Mapping):
             images, found = _open_images(volume)
             found = _key_faults(volume, targets) + found + _array_faults(volume, images, targets, in_channels)
+            found += landmark_faults(volume, images, parse_targets(targets))
             if images and images[0].unit is not None:
                 units.setdefault(images[0].unit, number)
         else:
             found = [f"expected a dictionary of paths, got {volume!r}"]
-        faults.extend(f"volumes[{number}]: {fault}" for fault in found)
+        faults.extend(f"{row_place(number, volume)}: {fault}" for fault in found)
     if len(units) > 1:
         found = [f"volumes[{number}] is in {unit}" for unit, number in units.items()]
         faults.append(
@@ -44,11 +46,14 @@ def volume_faults(volumes: Any, targets: Mapping[str, Any], in_channels: int | N
             f"--unit {next(iter(units))}' writes a store anew)"
         )
     rows = [volume for volume in volumes if isinstance(volume, Mapping)]
+    faults += table_landmark_faults(volumes, parse_targets(targets))
     for name, target in parse_targets(targets).items():
         if not target.kind.has_truth:
             continue
         if target.kind is Kind.LABEL and any(volume.get(POINTS_KEY) for volume in rows):
             continue  # points may stand for any label
+        if target.kind is Kind.POINTS and any(volume.get(LANDMARKS_KEY) for volume in rows):
+            continue
         if not any(volume.get(target.stored_key) for volume in rows):
             carried = sorted({key for volume in rows for key in array_keys(volume) if key != IMAGE_KEY})
             faults.append(

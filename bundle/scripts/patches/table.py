@@ -5,10 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..geometry import IMAGE_KEY, MASK_KEY, did_you_mean, stored_keys, stored_kinds
-from ..volumes import POINTS_KEY, STORED_AXES, Volume, open_resampled, open_stack, resampling_mode, to_view
+import numpy as np
 
-OPTION_KEYS = ("ref_label", "spacing", "region", "split", "axes", POINTS_KEY)
+from ..geometry import IMAGE_KEY, MASK_KEY, did_you_mean, parse_targets, stored_keys, stored_kinds
+from ..volumes import (
+    LANDMARKS_KEY,
+    POINTS_KEY,
+    STORED_AXES,
+    Volume,
+    open_resampled,
+    open_stack,
+    resampling_mode,
+    to_view,
+)
+from .landmark_rows import EXTRA_KEY, ID_KEY, landmark_targets, place_landmarks, row_landmarks
+
+OPTION_KEYS = ("ref_label", "spacing", "region", "split", "axes", POINTS_KEY, LANDMARKS_KEY, ID_KEY, EXTRA_KEY)
 """Keys of a volume that are no arrays."""
 
 
@@ -126,7 +138,8 @@ def make_datalist(
     Returns:
         `{"image": PATH, "<target>": PATH, ..., "ref_label": key, "start": [z, y, x], "size": [z, y, x],
         "volume": index}`, and whatever else a patch holds. Of a volume with `axes` everything in the datum, `spacing`
-        too, is along these.
+        too, is along these. With a target of kind `points` and landmarks in the table, each datum has `landmarks`, N 3
+        float64: voxels of the grid at which the volume is read, NaN where one is missing.
     """
     wanted = {IMAGE_KEY, MASK_KEY, *stored_keys(targets), POINTS_KEY, "spacing", "axes"}
     rows = []
@@ -139,4 +152,22 @@ def make_datalist(
         except ValueError:  # patches that no label decided
             reference = ""
         rows.append(row | ({"ref_label": reference} if reference in row else {}))
+    for row, places in zip(rows, _placed_landmarks(volumes, targets), strict=False):
+        row[LANDMARKS_KEY] = places
     return [{**rows[patch["volume"]], **patch} for patch in patches]
+
+
+def _placed_landmarks(volumes: Sequence[Mapping[str, Any]], targets: Mapping[str, Any]) -> list[np.ndarray]:
+    """Landmarks of each volume in voxels as it is read, N 3; none where no target asks for them, or no volume has any.
+
+    A volume that lacks them has NaN, so that all samples of a batch have the same keys.
+    """
+    given = [row_landmarks(volume) for volume in volumes] if landmark_targets(parse_targets(targets)) else []
+    counts = {len(landmarks.names) for landmarks in given if landmarks is not None}
+    if len(counts) > 1:
+        raise ValueError(f"volumes: expected the same landmarks everywhere; there are {sorted(counts)} of them")
+    return [
+        np.full((count, 3), np.nan) if landmarks is None else place_landmarks(volume, landmarks, open_images(volume)[0])
+        for count in counts
+        for volume, landmarks in zip(volumes, given, strict=True)
+    ]

@@ -11,6 +11,9 @@ from .dilate import DilateLabel, DilateLabeld
 from .distance import LabelToDistance, LabelToDistanced
 from .gamma import RandGamma, RandGammad, gamma_curve
 from .intensity import NormalizeImage, NormalizeImaged
+from .landmark_augmentation import LANDMARK_SCHEMES, landmark_augmentation, landmark_space
+from .landmark_pairs import pairs_by_name, swap_pairs
+from .landmarks import LandmarksToHeatmapsd, LoadLandmarksd
 from .load import LoadZarrPatchd
 from .low_resolution import RandLowResolution, RandLowResolutiond, lower_resolution
 from .mirror import RandMirror, RandMirrord, mirror_axes
@@ -32,6 +35,7 @@ from .two_draws import RandTwoSpatialDrawsd, TwoSpatialDraws
 from .two_views import TwoViewsd, points_in_view
 
 __all__ = [
+    "LANDMARK_SCHEMES",
     "ApplySpatiald",
     "ClassHierarchy",
     "DilateLabel",
@@ -46,6 +50,8 @@ __all__ = [
     "LabelToDistanced",
     "LabelToNormals",
     "LabelToNormalsd",
+    "LandmarksToHeatmapsd",
+    "LoadLandmarksd",
     "LoadPointsd",
     "LoadZarrPatchd",
     "NormalizeImage",
@@ -87,12 +93,16 @@ __all__ = [
     "fill_unknown",
     "gamma_curve",
     "gaussian_blur",
+    "landmark_augmentation",
+    "landmark_space",
     "lower_resolution",
     "mark_points",
     "mirror_axes",
     "nnunet_augmentation",
+    "pairs_by_name",
     "points_in_view",
     "reorient_targets",
     "stretch_contrast",
+    "swap_pairs",
     "transpose_axes",
 ]

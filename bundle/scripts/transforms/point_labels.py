@@ -106,7 +106,7 @@ class LoadPointsd(Transform):
         start = torch.as_tensor(image.meta["start"]).cpu().double()
         read = places - start
         inside = ((read >= 0) & (read < torch.tensor(image.shape[1:]))).all(dim=1)
-        positions = _positions(read[inside], image, draw, start)
+        positions = positions_after_draw(read[inside], image, draw, start)
         sample[POINTS_KEY] = PatchPoints(positions, {name: column[inside.numpy()] for name, column in values.items()})
         return sample
 
@@ -163,13 +163,25 @@ class PointLabelsd(MapTransform):
         return sample
 
 
-def _positions(read: torch.Tensor, image: MetaTensor, draw: SpatialDraw | None, start: torch.Tensor) -> torch.Tensor:
-    """Physical positions N 3 of indices N 3 of the box that was read, as the affine has them after the draw."""
+def positions_after_draw(
+    read: torch.Tensor, image: MetaTensor, draw: SpatialDraw | None, start: torch.Tensor
+) -> torch.Tensor:
+    """Physical positions of points, as the image's affine has them once a draw is carried out.
+
+    Args:
+        read: N 3 (2D: N 2), indices in the box that was read.
+        image: that box.
+        draw: of the sample; `None`: none.
+        start: first voxel of the box in the volume.
+
+    Returns:
+        N 3 (2D: N 2), float64; NaN where the deformation cannot be inverted.
+    """
     identity = torch.eye(4, dtype=torch.float64)
     reference = reference_affine(image)
     if draw is None:
         return move_points(read, reference, identity)
-    margin = torch.zeros(3, dtype=torch.float64)
+    margin = torch.zeros(image.ndim - 1, dtype=torch.float64)
     size = tuple(image.shape[1:])
     if draw.patch is not None:
         margin, size = torch.tensor(draw.patch[0], dtype=torch.float64) - start, draw.patch[1]

@@ -6,6 +6,15 @@ from .creation import create_ome_zarr
 from .encoding import NORMAL_INT8, NORMAL_UINT16, Encoding, decode, encode
 from .errors import CannotListError, CorruptChunkError, RemoteError
 from .grid import Grid, unit_symbol
+from .landmark_files import read_landmarks, write_landmarks
+from .landmarks import (
+    LANDMARKS_KEY,
+    Landmarks,
+    as_landmarks,
+    convert_landmarks,
+    landmarks_to_voxels,
+    outside_volume,
+)
 from .monai_reader import ZarrReader
 from .nifti_writer import write_nifti
 from .paths import is_url
@@ -28,6 +37,7 @@ from .volume import Volume, open_volume
 from .writer import OmeZarrWriter
 
 __all__ = [
+    "LANDMARKS_KEY",
     "NORMAL_INT8",
     "NORMAL_UINT16",
     "POINTS_KEY",
@@ -37,6 +47,7 @@ __all__ = [
     "CorruptChunkError",
     "Encoding",
     "Grid",
+    "Landmarks",
     "OmeZarrWriter",
     "PermutedVolume",
     "Point",
@@ -44,18 +55,23 @@ __all__ = [
     "ResampledVolume",
     "Volume",
     "ZarrReader",
+    "as_landmarks",
     "axis_order",
     "bundle",
     "check_slice_axes",
+    "convert_landmarks",
     "create_ome_zarr",
     "decode",
     "encode",
     "is_url",
+    "landmarks_to_voxels",
     "lattice",
     "open_resampled",
     "open_stack",
     "open_volume",
+    "outside_volume",
     "permute_axes",
+    "read_landmarks",
     "read_points",
     "read_tolerant",
     "resampling_mode",
@@ -67,6 +83,7 @@ __all__ = [
     "unit_symbol",
     "value_statistics",
     "volume_statistics",
+    "write_landmarks",
     "write_nifti",
     "write_points",
 ]

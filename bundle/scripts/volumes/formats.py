@@ -7,6 +7,8 @@ from pathlib import Path
 
 from .nifti import open_nifti
 from .npy import open_npy
+from .npz import open_npz
+from .png import open_png
 from .source import OpenedArray
 from .tiff import open_tiff
 
@@ -16,6 +18,8 @@ OPENERS: dict[str, Callable[[str], OpenedArray]] = {
     ".tif": open_tiff,
     ".tiff": open_tiff,
     ".npy": open_npy,
+    ".npz": open_npz,
+    ".png": open_png,
 }
 """Opener by suffix, for files that are no zarr."""
 

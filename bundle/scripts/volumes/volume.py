@@ -230,8 +230,8 @@ def open_volume(
     """Open a volume of any supported format.
 
     Formats: zarr v2 and v3 arrays, OME-Zarr 0.4 and 0.5 images (also a label image or one level inside), NIfTI, TIFF,
-    npy. Zarr may be a URL that fsspec knows (`s3://`, `https://`, `memory://`). Axes without names are y x, z y x or
-    c z y x.
+    npy, npz, PNG. Zarr may be a URL that fsspec knows (`s3://`, `https://`, `memory://`). Axes without names are y x,
+    z y x or c z y x.
 
     Args:
         path: local path or URL; `PATH::2` is `PATH` with `level=2`.
