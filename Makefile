@@ -22,9 +22,10 @@ $(READY): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/python -m scripts demo --output demo
 
-# files go side by side, each with one thread: two that share two cores with two threads each wait for each other
+# files go side by side, each with one thread: two of two threads each would wait for each other. In order of their names
+# tests/bundle, with its trainings, begins early; xdist's own order would leave it for the end, when one process idles
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 lint: setup
 	$(BIN)/ruff check .
