@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from ..geometry import did_you_mean
+from .derived import DerivedVolume
 from .grid import Grid
 from .source import ArraySource
 from .volume import Triplet, Volume
@@ -61,7 +62,7 @@ def to_stored(values: Sequence[T], axes: str) -> tuple[T, T, T]:
     return z, y, x
 
 
-class PermutedVolume(Volume):
+class PermutedVolume(DerivedVolume):
     """A volume whose axes are read in another order; nothing is interpolated.
 
     What it calls z is the first of `axes`, so that a patch of one voxel along z is a slice along that axis.
@@ -96,15 +97,6 @@ class PermutedVolume(Volume):
         self.chunks = to_view(base.chunks, axes)
         self.dtype, self.fill_value, self.encoding = base.dtype, base.fill_value, base.encoding
         self.attributes = base.attributes
-
-    @property
-    def stored_dtype(self) -> np.dtype:
-        return self.base.stored_dtype
-
-    @property
-    def decoded_bytes(self) -> int:
-        """As of the base."""
-        return self.base.decoded_bytes
 
     def __repr__(self) -> str:
         return f"Permuted{super().__repr__()[:-1]}, axes {self.axes})"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from .derived import DerivedVolume
 from .encoding import ATTRIBUTE
 from .grid import Grid
 from .interpolation import AxisMap, gather, interpolate
@@ -23,7 +24,7 @@ _SHORTEST = 1e-3
 """Unit vectors that cancel out to less than this length have no direction."""
 
 
-class ResampledVolume(Volume):
+class ResampledVolume(DerivedVolume):
     """A volume seen on another grid; voxels are interpolated when they are read, from the part that a box needs.
 
     Modes:
@@ -79,15 +80,6 @@ class ResampledVolume(Volume):
             self.dtype, self.fill_value = np.dtype(np.float32), float(base.decode(stored).flat[0])
             self.encoding = None
             self.attributes.pop(ATTRIBUTE, None)
-
-    @property
-    def stored_dtype(self) -> np.dtype:
-        return self.base.stored_dtype
-
-    @property
-    def decoded_bytes(self) -> int:
-        """As of the base."""
-        return self.base.decoded_bytes
 
     def __repr__(self) -> str:
         return f"Resampled{super().__repr__()[:-1]}, {self.mode}, from {self.base!r})"
