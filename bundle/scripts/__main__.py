@@ -14,6 +14,9 @@ from .workflows.datasplit import datasplit
 from .workflows.demo import demo
 from .workflows.evaluate import evaluate
 from .workflows.export_objects import export_objects
+from .workflows.find_landmarks import find_landmarks
+from .workflows.folds import folds
+from .workflows.import_landmark_config import import_landmark_config
 from .workflows.import_nnunet import import_nnunet
 from .workflows.import_task import import_task
 from .workflows.pack import pack
@@ -29,6 +32,9 @@ VERBS: dict[str, Callable[..., Any]] = {
     "demo": demo,
     "evaluate": evaluate,
     "export-objects": export_objects,
+    "find-landmarks": find_landmarks,
+    "folds": folds,
+    "import-landmark-config": import_landmark_config,
     "import-nnunet": import_nnunet,
     "import-task": import_task,
     "pack": pack,

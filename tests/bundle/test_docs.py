@@ -20,6 +20,7 @@ NOT_IDS = ("config_file", "nproc_per_node")
 CONFIGS = (
     "train", "evaluate", "inference", "inference_distributed", "process", "cellmap", "cellmap_inference",
     "contrastive", "embed", "seg_head", "sparse_head", "sparse_baseline", "saved_embeddings",
+    "landmarks", "phdnet", "landmarks_inference", "landmarks_ensemble",
 )  # fmt: skip
 PAGE = (BUNDLE / "docs" / "configuration.md").read_text()
 TRAINING = (BUNDLE / "docs" / "training.md").read_text()

@@ -90,6 +90,16 @@ def test_options_of_the_mean_place_reach_it():
         assert (decode_at("use_input_size", maps, (24, 32), "soft_argmax", **options)[0] - near).abs().max() > 0.05
 
 
+def test_the_mean_place_has_its_highest_weight_beside_it():
+    """By NumPy: exp(value / temperature) over the sum of all; the same for maps that are raised."""
+    maps = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    weights = np.exp(maps.numpy() / 0.5)
+    expected = weights.max(axis=(2, 3)) / weights.sum(axis=(2, 3))
+    for raised in (0.0, 100.0):
+        _, found = decode_heatmaps(maps + raised, "soft_argmax", temperature=0.5)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3)
+
+
 def test_in_2d_resizing_is_torchs_bicubic_and_in_3d_acts_along_each_axis():
     maps = torch.randn(2, 3, 7, 10, generator=torch.Generator().manual_seed(0))
     expected = F.interpolate(maps, size=(15, 23), mode="bicubic", align_corners=False)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from scripts.geometry import Activation, Kind, Target
+from scripts.landmarks import LearnedSigma
 from scripts.losses import (
     LOSS_NAMES,
     AdaptiveWingLoss,
@@ -11,6 +12,8 @@ from scripts.losses import (
     LabelLoss,
     MaskedCosineLoss,
     NormalConsistencyLoss,
+    PHDNetLoss,
+    SigmaRegressionLoss,
     SoftArgmaxLoss,
     default_loss,
     loss_faults,
@@ -37,6 +40,8 @@ def test_default_by_kind(target, name):
 LOGITS = torch.tensor([[2.0, -1.0, 0.5, 0.0], [0.0, 1.0, 3.0, 0.0], [1.0, 1.0, -1.0, 0.0]])[None]  # 1 C X
 CLASSES = torch.tensor([[[0.0, 2.0, 1.0, -1.0]]])
 VECTORS = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.0, 3.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]])[None]
+POINTS = torch.tensor([[[3.0, 9.0, 12.5], [1.0, 2.0, 3.0], [float("nan")] * 3]])
+MAPS = {"sigma_regression": torch.rand(1, 3, 4, 10, 14), "phdnet": torch.rand(1, 3 + 3 * 3, 1, 2, 2)}
 EQUAL = {
     "dice_bce": (
         LabelLoss(3, independent=True),
@@ -57,8 +62,14 @@ EQUAL = {
     "l1": (torch.nn.L1Loss(), Target("t", 3, Kind.SCALAR, loss="l1"), VECTORS),
     "mse": (torch.nn.MSELoss(), Target("t", 3, Kind.VECTOR, loss="mse"), VECTORS),
     "masked_cosine": (MaskedCosineLoss(), Target("t", 3, Kind.VECTOR, loss="masked_cosine"), VECTORS),
-    "adaptive_wing": (AdaptiveWingLoss(), Target("t", 3, Kind.POINTS, loss="adaptive_wing"), VECTORS),
+    "adaptive_wing": (AdaptiveWingLoss(100.0), Target("t", 3, Kind.POINTS, loss="adaptive_wing"), VECTORS),
     "soft_argmax": (SoftArgmaxLoss(), Target("t", 3, Kind.POINTS, loss="soft_argmax"), VECTORS),
+    "sigma_regression": (
+        SigmaRegressionLoss(LearnedSigma(3)),
+        Target("t", 3, Kind.POINTS, loss="sigma_regression"),
+        POINTS,
+    ),
+    "phdnet": (PHDNetLoss(), Target("t", 3, Kind.POINTS, loss="phdnet"), POINTS),
     "normal_consistency": (
         NormalConsistencyLoss(),
         Target("t", 3, Kind.NORMAL, loss=["normal_consistency", "masked_cosine"]),
@@ -75,7 +86,30 @@ EQUAL = {
 @pytest.mark.parametrize("name", LOSS_NAMES)
 def test_every_name_builds_its_loss(name):
     expected, target, label = EQUAL[name]
-    torch.testing.assert_close(make_losses(target)[0].loss(LOGITS, label), expected(LOGITS, label))
+    prediction = MAPS.get(name, LOGITS)
+    torch.testing.assert_close(make_losses(target)[0].loss(prediction, label), expected(prediction, label))
+
+
+PHDNET = {
+    "branch_scheme": "heatmap",
+    "patch_size": [4, 8, 8],
+    "class_scheme": "binary",
+    "class_sigma": 2.0,
+    "amplitude": 3.0,
+    "weigh_by_class": False,
+    "log_transform": False,
+    "clamp_distance": 2.0,
+    "displacement_weight": 4.0,
+}
+
+
+@pytest.mark.parametrize("option", PHDNET)
+def test_options_reach_the_loss_of_phdnet(option):
+    (part,) = make_losses(Target("t", 3, Kind.POINTS, loss={"name": "phdnet", option: PHDNET[option]}))
+    packed = MAPS["phdnet"][:, :3] if option == "branch_scheme" else MAPS["phdnet"]
+    found = part.loss(packed, POINTS)
+    torch.testing.assert_close(found, PHDNetLoss(**{option: PHDNET[option]})(packed, POINTS))
+    assert abs(float(found - PHDNetLoss()(MAPS["phdnet"], POINTS))) > 1e-3
 
 
 def test_smoothing_and_weights_reach_the_loss():
@@ -167,7 +201,10 @@ ADAPTIVE_WING = {
             MaskedCosineLoss(sign_invariant=True),
         ),
         *(
-            (Target("t", 3, Kind.POINTS, loss={"name": "adaptive_wing", key: value}), AdaptiveWingLoss(**{key: value}))
+            (
+                Target("t", 3, Kind.POINTS, loss={"name": "adaptive_wing", key: value}),
+                AdaptiveWingLoss(**{"amplitude": 100.0, key: value}),
+            )
             for key, value in ADAPTIVE_WING.items()
         ),
         *(
@@ -178,10 +215,11 @@ ADAPTIVE_WING = {
 )
 def test_options_reach_the_loss(target, changed):
     label = CLASSES if target.kind is Kind.LABEL else VECTORS
+    logits, label = (50 * LOGITS, 50 * label) if target.loss["name"] == "adaptive_wing" else (LOGITS, label)
     (part,) = make_losses(target)
-    torch.testing.assert_close(part.loss(LOGITS, label), changed(LOGITS, label))
+    torch.testing.assert_close(part.loss(logits, label), changed(logits, label))
     plain = make_losses(Target("t", 3, target.kind, loss=target.loss["name"]))[0]
-    assert abs(float(part.loss(LOGITS, label) - plain.loss(LOGITS, label))) > 1e-3
+    assert abs(float(part.loss(logits, label) - plain.loss(logits, label))) > 1e-3
 
 
 def test_spacing_and_limits_reach_the_slope():

@@ -1,8 +1,10 @@
 """Names, defaults and faults."""
 
+import math
 import re
 
 import pytest
+import torch
 
 from scripts.geometry import Kind, Target
 from scripts.metrics import (
@@ -32,7 +34,7 @@ from scripts.metrics import (
         (Target("t", 1, Kind.SCALAR), ("mae", "r2")),
         (Target("t", 3, Kind.VECTOR), ("epe",)),
         (Target("t", 3, Kind.NORMAL), ("angle",)),
-        (Target("t", 4, Kind.POINTS), ("mae",)),
+        (Target("t", 4, Kind.POINTS), ("mre",)),
     ],
 )
 def test_default_by_kind(target, names):
@@ -101,3 +103,19 @@ def test_numbers_behind_names():
 def test_unknown_name():
     with pytest.raises(ValueError, match=r"unknown metric 'iuo' \(did you mean 'iou'\?\); metrics are: dice, iou,"):
         make_metric("iuo", Target("t", 1), (1, 1, 1))
+
+
+def test_heatmaps_are_read_as_the_loss_teaches_it():
+    """Two peaks: the higher one's voxel, or the mean place of both."""
+    maps = torch.zeros(1, 1, 1, 1, 9)
+    maps[..., 1], maps[..., 7] = 9.0, 9.0 - math.log(3)  # weights 3 and 1, the rest nearly nothing
+    mean = float((maps.softmax(-1) * torch.arange(9)).sum())
+    points = torch.tensor([[[0.0, 0, 1]]])
+    for loss, error in (("mse", 0), ("soft_argmax", mean - 1), (["soft_argmax", "mse"], 0)):
+        metric = make_metric("mre", Target("t", 1, Kind.POINTS, loss=loss), (1, 1, 1))
+        metric.update(maps, points)
+        assert metric.compute()["mre"] == pytest.approx(error, abs=1e-5)
+    near = Target("t", 1, Kind.POINTS, loss={"name": "soft_argmax", "window": 1})
+    metric = make_metric("mre", near, (1, 1, 1))
+    metric.update(maps, points)
+    assert metric.compute()["mre"] == pytest.approx(0, abs=1e-3)

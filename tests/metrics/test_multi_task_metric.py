@@ -46,7 +46,7 @@ SHARES = {
     "normals": 1 - 45 / 90,
     "distance": 1 - 1 / 5,  # squares: residual 1, deviation 2.25 + .25 + .25 + 2.25
     "flow": 1 / (1 + EPE / LENGTH),
-    "heat": 0.0,  # worse than the mean
+    "heat": 1 / (1 + 1),  # highest at voxel 0, and in truth at 1
 }
 
 
@@ -64,7 +64,9 @@ def test_numbers_by_hand():
         "distance_mae": pytest.approx(0.25),
         "distance_r2": pytest.approx(0.8),
         "flow_epe": pytest.approx(EPE),
-        "heat_mae": pytest.approx(10 / 4),
+        "heat_mre": pytest.approx(1),
+        "heat_mre_std": pytest.approx(0),
+        "heat_mre_not_found": pytest.approx(0),
         "score": pytest.approx((3 * SHARES["sheet"] + sum(SHARES[k] for k in SHARES if k != "sheet")) / 7, abs=1e-3),
     }
     assert list(numbers)[:4] == ["sheet_dice", "normals_angle", "distance_mae", "distance_r2"]
@@ -85,7 +87,8 @@ def test_unknown_target_is_nan_and_left_out_of_the_score():
     for name in TARGETS:
         label = torch.full_like(LABELS[name], -1 if name == "sheet" else NAN)
         numbers = _computed(labels=LABELS | {name: label})
-        assert all(math.isnan(value) for key, value in numbers.items() if key.startswith(name))
+        unknown = [value for key, value in numbers.items() if key.startswith(name) and "not_found" not in key]
+        assert all(math.isnan(value) for value in unknown)
         others = [key for key in TARGETS if key != name]
         weights = {key: TARGETS[key].get("weight", 1) for key in others}
         expected = sum(weights[key] * SHARES[key] for key in others) / sum(weights.values())
@@ -96,15 +99,31 @@ def test_nothing_known_has_no_score():
     assert math.isnan(_computed({"sheet": {"channels": 1}}, labels={"sheet": _row(-1, -1, -1, -1)})["score"])
 
 
+def test_points_are_scored_in_voxels_and_those_not_found_count():
+    points = torch.tensor([[[0.0, 0, 3], [0, 0, 1]]])  # B N 3
+    peaks = torch.zeros(1, 2, 1, 1, 4)
+    peaks[0, 0, ..., 1] = 1  # two voxels away, each 3 long; the other map is constant
+    table = {"marks": {"channels": 2, "kind": "points"}}
+    numbers = _computed(table, {"marks": peaks}, {"marks": points}, spacing=(3, 3, 3))
+    assert numbers["marks_mre"] == pytest.approx(6)
+    assert numbers["marks_mre_not_found"] == 1
+    assert numbers["score"] == pytest.approx(0.5 / (1 + 2))
+    nothing = _computed(table, {"marks": peaks * 0}, {"marks": points})
+    assert nothing["score"] == 0
+    beyond = _computed(table, {"marks": peaks}, {"marks": points + 9})
+    assert math.isnan(beyond["score"])
+
+
 def test_batches_add_up_and_reset_forgets():
-    metric = MultiTaskMetric(TARGETS)
+    table = {name: row for name, row in TARGETS.items() if name != "heat"}  # half a heatmap has another maximum
+    metric = MultiTaskMetric(table)
     halves = [
         [{name: value[..., part] for name, value in table.items()} for table in (PREDICTIONS, LABELS)]
         for part in (slice(0, 1), slice(1, None))
     ]
     for predictions, labels in halves:
         metric.update(predictions, labels)
-    assert metric.compute() == pytest.approx(_computed())
+    assert metric.compute() == pytest.approx(_computed(table))
     metric.reset()
     assert all(math.isnan(value) for value in metric.compute().values())
 

@@ -48,6 +48,9 @@ def test_initial_weights_follow_the_slope_of_the_activation(act, slope):
         ({"squeeze_excitation": 1}, "'channel' or 'spatial' or 'both', got 1"),
         ({"upsampling": "trilinear"}, r"got 'trilinear' \(did you mean 'linear'\?\)"),
         ({"conv_bias": "no"}, "conv_bias must be true or false, got 'no'"),
+        ({"dropout": 1.0}, "dropout must be a number >= 0 and < 1, got 1.0"),
+        ({"dropout": "0.1"}, "dropout must be a number >= 0 and < 1, got '0.1'"),
+        ({"dropout": True}, "dropout must be a number >= 0 and < 1, got True"),
         ({"activation_checkpointing": 1}, "activation_checkpointing must be true or false, got 1"),
     ],
 )

@@ -111,6 +111,7 @@ def test_defaults_are_instance_norm_leaky_relu_and_transposed_convolutions():
         norm=["instance", {"eps": 1e-5, "affine": True}],
         act=["leakyrelu", {"negative_slope": 0.01, "inplace": True}],
         conv_bias=True,
+        dropout=0.0,
         squeeze_excitation=False,
         stochastic_depth_p=0.0,
         upsampling="transposed",
@@ -125,6 +126,39 @@ def test_stochastic_depth_changes_training_alone():
     x = torch.randn(2, 1, 8, 8, 8)
     assert not torch.equal(plain(x)["sheet"], dropping(x)["sheet"])
     assert torch.equal(plain.eval()(x)["sheet"], dropping.eval()(x)["sheet"])
+
+
+@pytest.mark.parametrize("decoder", ["separate", "shared"])
+def test_dropout_changes_training_alone_and_no_name_of_a_weight(decoder):
+    plain, zero, dropping = (_network(decoder=decoder, dropout=p) for p in (0.0, 0.0, 0.5))
+    assert list(dropping.state_dict()) == list(plain.state_dict())
+    assert [str(module) for module in zero.modules()] == [
+        str(module) for module in MultiTaskUNet(3, 1, TARGETS, **SMALL, decoder=decoder).modules()
+    ]
+    x = torch.randn(2, 1, 8, 8, 8)
+    torch.testing.assert_close(zero(x), plain(x), rtol=0, atol=0)
+    first, second = dropping(x)["normals"], dropping(x)["normals"]
+    assert not torch.equal(first, plain(x)["normals"])
+    assert not torch.equal(first, second)
+    torch.testing.assert_close(dropping.eval()(x), plain.eval()(x), rtol=0, atol=0)
+
+
+def test_dropout_is_in_the_encoder_and_in_the_decoders():
+    dropping = _network(dropout=0.5)
+    where = {name.split(".")[0] for name, m in dropping.named_modules() if isinstance(m, torch.nn.Dropout3d)}
+    assert where == {"encoder", "decoders"}
+
+
+def test_activation_checkpointing_repeats_the_same_dropout():
+    plain, twice = (_network(dropout=0.5, activation_checkpointing=on) for on in (False, True))
+    x = torch.randn(2, 1, 8, 8, 8)
+    for network in (plain, twice):
+        torch.manual_seed(1)
+        network(x)["sheet"].square().mean().backward()
+    for one, other in zip(plain.parameters(), twice.parameters(), strict=True):
+        assert (one.grad is None) == (other.grad is None)
+        if one.grad is not None:
+            torch.testing.assert_close(one.grad, other.grad)
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -145,6 +179,7 @@ def test_every_option_at_once_in_2d_and_3d(dims, upsampling):
         norm=["group", {"num_groups": 4}],
         act="gelu",
         conv_bias=False,
+        dropout=0.2,
         upsampling=upsampling,
         activation_checkpointing=True,
         decoder="shared",

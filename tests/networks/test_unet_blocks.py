@@ -113,6 +113,32 @@ def test_norms_and_activation_equal_torchs_functions(options):
     torch.testing.assert_close(block(x), y.clamp(min=0))
 
 
+@pytest.mark.parametrize("dims", [2, 3])
+def test_dropout_zeroes_whole_channels_before_the_norm(dims):
+    block = _random(conv_block(dims, 3, 200, (3,) * dims, BlockOptions(dropout=0.25, act="relu")))
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *(5,) * dims, dtype=torch.float64)
+    p = dict(block.named_parameters())
+    y = block(x)
+    kept = y.flatten(2).std(dim=2) > 1e-6  # B C; a zeroed channel is the norm's offset everywhere
+    convolve = F.conv2d if dims == 2 else F.conv3d
+    expected = _norm(convolve(x, p["conv.weight"], p["conv.bias"], padding=1), p["adn.N.weight"], p["adn.N.bias"])
+    # the norm takes out the factor 1 / (1 - p) again, but for its epsilon
+    torch.testing.assert_close(y[kept], expected.relu()[kept], rtol=1e-4, atol=1e-4)
+    offset = p["adn.N.bias"].relu().expand(2, -1)[~kept]
+    torch.testing.assert_close(y[~kept], offset[:, *(None,) * dims].expand(-1, *(5,) * dims))
+    shown = p["adn.N.bias"].expand(2, -1) > 0  # where a zeroed channel is told from one that the activation hides
+    # binomial: about 200 of 400, mean 50, standard deviation 6.1
+    assert 30 < int((~kept & shown).sum()) < 75
+    torch.testing.assert_close(block.eval()(x), expected.relu())
+
+
+def test_of_a_residual_block_the_first_convolution_alone_drops():
+    block = ResidualBlock(2, 3, 4, (3, 3), (2, 2), BlockOptions(dropout=0.5))
+    dropping = [name for name, module in block.named_modules() if isinstance(module, torch.nn.Dropout2d)]
+    assert dropping == ["conv1.adn.D"]
+
+
 @pytest.mark.parametrize("norm", ["instance", "batch", ["group", {"num_groups": 4}]])
 def test_a_block_starts_as_its_skip_whatever_the_norm(norm):
     block = ResidualBlock(2, 4, 4, (3, 3), (1, 1), BlockOptions(norm=norm, act="elu"))

@@ -168,7 +168,7 @@ def test_an_unknown_key_names_both_lists(volume):
     said = only_fault({**volume, "shet": volume["sheet"]})
     assert said == (
         "'shet' is no target and no key of a volume (did you mean 'sheet'?); targets read: sheet, normals; "
-        "other keys: image, mask, ref_label, spacing, region, split, axes, points, landmarks, id, extra"
+        "other keys: image, mask, ref_label, spacing, shape, region, split, axes, points, landmarks, id, extra"
     )
 
 

@@ -222,3 +222,28 @@ def test_arrays_lie_on_the_grid_of_the_image(pyramid, tmp_path):
     assert open_array(row, "image", image=image) is image
     again = open_array(row, "sheet", image=image)
     assert np.unique(again.read((0, 0, 0), (8, 8, 8)).nonzero()).tolist() == [0, 3, 4, 5, 6]  # 0: the channel
+
+
+def test_a_row_with_shape_is_opened_at_so_many_voxels(tmp_path):
+    image = np.arange(32, dtype=np.float32) * np.ones((8, 16, 1), np.float32)
+    label = (image >= 16).astype(np.uint8)
+    paths = {}
+    for key, data in (("image", image), ("sheet", label)):
+        writer = create_ome_zarr(tmp_path / f"{key}.zarr", (1, 8, 16, 32), data.dtype, spacing=(2, 1, 1), unit="um")
+        writer.write((0, 0, 0), data[None])
+        paths[key] = str(writer.finish())
+    row = {**paths, "shape": [4, 16, 8], "ref_label": "sheet"}
+    assert array_keys(row) == ["image", "sheet"]
+    (opened,) = open_images(row)
+    assert opened.spatial_shape == open_array(row, "image").spatial_shape == (4, 16, 8)
+    assert opened.spacing == (4, 1, 4)
+    assert opened.read((0, 0, 0), (1, 1, 8))[0, 0, 0].tolist() == [1.5, 5.5, 9.5, 13.5, 17.5, 21.5, 25.5, 29.5]
+    sheet = open_array(row, "sheet", TARGETS)
+    assert sheet.dtype == np.uint8
+    assert sheet.read((0, 0, 0), (4, 16, 8))[0, 3, 15].tolist() == [0] * 4 + [1] * 4
+    assert volume_box(row, opened) == ([0, 0, 0], [4, 16, 8])
+    patch = {"volume": 0, "start": [0, 0, 0], "size": [2, 2, 2]}
+    assert make_datalist([row], [patch], TARGETS)[0]["shape"] == [4, 16, 8]
+    turned = {**row, "axes": "xzy"}
+    assert open_images(turned)[0].spatial_shape == (8, 4, 16)
+    assert make_datalist([turned], [patch], TARGETS)[0]["shape"] == [8, 4, 16]

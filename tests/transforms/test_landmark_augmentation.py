@@ -8,7 +8,7 @@ from monai.transforms import Compose
 
 from scripts.transforms import (
     LANDMARK_SCHEMES,
-    LandmarksToHeatmapsd,
+    LandmarksToPointsd,
     LoadLandmarksd,
     landmark_augmentation,
     landmark_space,
@@ -32,7 +32,7 @@ def blobs(size, width=3.0):
 
 def run(scheme, seed, size=SIZE):
     chain = [landmark_space(scheme, size), LoadLandmarksd(), *landmark_augmentation(size, scheme)]
-    transform = Compose([*chain, LandmarksToHeatmapsd("maps", sigma=2, points_key="places")])
+    transform = Compose([*chain, LandmarksToPointsd("places")])
     return transform.set_random_state(seed)(blobs(size))
 
 
@@ -49,6 +49,21 @@ def centre(values):
     """Mean place of the upper part of a blob."""
     values = np.clip(np.asarray(values, np.float64) - 0.6 * float(values.max()), 0, None)
     return np.stack([(place * values).sum() / values.sum() for place in np.indices(values.shape)])
+
+
+def test_no_scheme_does_nothing():
+    assert landmark_augmentation(SIZE, None) == []
+
+
+def test_flips_can_be_left_out():
+    """Seeds of which some flip: without flips all landmarks keep their orientation."""
+    for flip, flipped in ((True, {True, False}), (False, {False})):
+        chain = landmark_augmentation(SIZE, "AffineSimple", flip=flip)
+        signs = set()
+        for seed in range(12):
+            transform = Compose([LoadLandmarksd(), *chain]).set_random_state(seed)
+            signs.add(bool(np.linalg.det(transform(blobs(SIZE))["image"].affine.numpy()[:3, :3]) < 0))
+        assert signs == flipped
 
 
 @pytest.mark.parametrize("size", [SIZE, FLAT], ids=["3D", "slice"])

@@ -50,6 +50,7 @@ def test_pairs_are_positions_or_names():
             r"'eye_l' is no landmark; names: eye_left, nose \(did you mean 'eye_left",
         ),
         ([[-1, 1]], ["a"], "-1 is no landmark"),
+        ([[0, 9]], ["a", "b"], "there is no landmark 9: there are 2, counted from 0"),
     ],
 )
 def test_what_is_no_pair_is_said(pairs, names, message):

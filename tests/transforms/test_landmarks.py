@@ -26,7 +26,7 @@ from scripts.engines import AugmentOnDevice
 from scripts.patches import PatchDataset, SeededIndex, make_datalist, read_landmark_folds, volume_faults
 from scripts.transforms import (
     ApplySpatiald,
-    LandmarksToHeatmapsd,
+    LandmarksToPointsd,
     LoadLandmarksd,
     LoadZarrPatchd,
     RandMirrord,
@@ -62,7 +62,7 @@ def datum(volume, start=START, size=SIZE):
 
 
 def chain(*transforms, before=(), **options):
-    made = LandmarksToHeatmapsd("heatmaps", points_key="places", **options)
+    made = LandmarksToPointsd("places", **options)
     return Compose([*before, LoadZarrPatchd("image", TARGETS), LoadLandmarksd(), *transforms, made])
 
 
@@ -126,7 +126,6 @@ def test_lazy_transforms_take_landmarks_along(volume):
     lazy.lazy = True
     sample = lazy(datum(volume))
     check(sample)
-    assert sample["heatmaps"].shape[1:] == sample["image"].shape[1:]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -153,38 +152,23 @@ def test_drawn_turns_scalings_and_deformations_take_landmarks_along(volume, elas
 def test_a_draw_on_a_loaded_patch_takes_landmarks_along(volume):
     draw = RandSpatialDrawd(prob_rotation=1, prob_elastic=1, elastic_spacing=12, elastic_displacement=[2, 2])
     moves = [LoadZarrPatchd("image"), draw, LoadLandmarksd(), ApplySpatiald("image")]
-    sample = Compose([*moves, LandmarksToHeatmapsd("heatmaps", points_key="places")]).set_random_state(2)(datum(volume))
+    sample = Compose([*moves, LandmarksToPointsd("places")]).set_random_state(2)(datum(volume))
     check(sample)
 
 
-def test_heatmaps_are_gaussians_by_hand(volume):
-    sample = chain(sigma=[1.0, 2.0, 3.0], amplitude=7)(datum(volume))
-    maps = sample["heatmaps"]
-    index = np.stack(np.meshgrid(*map(np.arange, SIZE), indexing="ij"), axis=-1)
-    for n, point in enumerate(POINTS[:3]):
-        steps = (index - (np.array(point) - START)) / [1, 2, 3]
-        assert np.allclose(maps[n], 7 * np.exp(-(steps**2).sum(axis=-1) / 2), atol=1e-4)
-    assert torch.isnan(maps[3]).all()
-    assert maps.dtype == torch.float32
-    assert torch.equal(maps.affine, sample["image"].affine)
-    assert maps.meta["start"].tolist() == START
-    assert "landmarks" not in sample
+def test_points_are_indices_in_the_patch(volume):
+    sample = chain()(datum(volume))
     expected = np.array([*(np.subtract(point, START) for point in POINTS[:3]), [np.nan] * 3])
     assert np.allclose(sample["places"], expected, atol=1e-4, equal_nan=True)
+    assert type(sample["places"]) is torch.Tensor
+    assert sample["places"].dtype == torch.float32
+    assert "landmarks" not in sample
 
 
-def test_a_physical_sigma_is_divided_by_the_nominal_spacing(volume):
-    physical = chain(Zoomd("image", zoom=1.2, mode="trilinear"), sigma=3.0, sigma_unit="physical")(datum(volume))
-    voxels = chain(Zoomd("image", zoom=1.2, mode="trilinear"), sigma=[2.0, 3.0, 2.4])(datum(volume))
-    assert torch.allclose(physical["heatmaps"][:3], voxels["heatmaps"][:3])
-
-
-def test_landmarks_beyond_the_patch_have_maps_of_zeros_and_no_point(volume):
+def test_landmarks_beyond_the_patch_keep_their_place(volume):
     sample = chain()(datum(volume, [0, 0, 0], [15, 20, 20]))
-    assert (sample["heatmaps"][1:3] == 0).all()
-    assert sample["heatmaps"][0].max() > 95
-    assert torch.isnan(sample["heatmaps"][3]).all()
-    assert torch.isfinite(sample["places"]).all(dim=1).tolist() == [True, False, False, False]
+    assert np.allclose(sample["places"][:3], POINTS[:3], atol=1e-4)
+    assert torch.isnan(sample["places"][3]).all()
 
 
 MIRRORS = {
@@ -205,14 +189,13 @@ def test_pairs_change_places_where_the_sample_is_mirrored(volume, moves, swaps, 
     paired = chain(*moves, pairs=pairs, names=names)(datum(volume))
     order = [2, 1, 0, 3] if swaps else [0, 1, 2, 3]
     assert torch.equal(paired["places"][:3], plain["places"][order][:3])
-    assert torch.equal(paired["heatmaps"][:3], plain["heatmaps"][order][:3])
 
 
 def test_an_image_that_is_stored_mirrored_is_not_mirrored_by_that():
     image = MetaTensor(torch.zeros(1, 4, 5, 6), affine=torch.diag(torch.tensor([1.0, -1, 1, 1])))
     image.meta["original_affine"] = image.affine.clone()
     sample = {"image": image, "landmarks": [[1, 2, 3], [2, 3, 4]]}
-    move = Compose([LoadLandmarksd(), LandmarksToHeatmapsd("maps", pairs=[[0, 1]], points_key="places")])
+    move = Compose([LoadLandmarksd(), LandmarksToPointsd("places", pairs=[[0, 1]])])
     assert move(sample)["places"].tolist() == [[1, 2, 3], [2, 3, 4]]
 
 
@@ -238,10 +221,8 @@ def test_two_dimensional_images_work_as_monai_loads_them():
     image = MetaTensor(torch.from_numpy(blob[None]), affine=torch.diag(torch.tensor([0.5, 2, 1.0])))
     image.meta["original_affine"] = image.affine.clone()
     moves = [LoadLandmarksd(), Rotate90d("image", k=1), Resized("image", [45, 30], mode="bilinear")]
-    sample = Compose([*moves, LandmarksToHeatmapsd("maps", points_key="places")])(
-        {"image": image, "landmarks": [[8.3, 17.6], None]}
-    )
-    assert sample["maps"].shape == (2, 45, 30)
+    sample = Compose([*moves, LandmarksToPointsd("places")])({"image": image, "landmarks": [[8.3, 17.6], None]})
+    assert sample["image"].shape == (1, 45, 30)
     # by hand: row 29 - 17.6 of 30, column 8.3 of 20; 1.5 times as many voxels
     assert np.allclose(sample["places"][0], [(29 - 17.6 + 0.5) * 1.5 - 0.5, (8.3 + 0.5) * 1.5 - 0.5], atol=1e-4)
     assert torch.isnan(sample["places"][1]).all()
@@ -249,13 +230,13 @@ def test_two_dimensional_images_work_as_monai_loads_them():
 
 def test_landmarks_in_2d_lie_on_an_image_of_one_slice():
     image = MetaTensor(torch.zeros(1, 1, 8, 9), meta={"original_affine": torch.eye(4)})
-    sample = Compose([LoadLandmarksd(), LandmarksToHeatmapsd("maps", points_key="places")])(
+    sample = Compose([LoadLandmarksd(), LandmarksToPointsd("places")])(
         {"image": image, "landmarks": np.array([[2, 3.5]])}
     )
     assert sample["places"].tolist() == [[0, 2, 3.5]]
 
 
-def test_a_png_listed_in_json_becomes_heatmaps(tmp_path):
+def test_a_png_listed_in_json_becomes_points(tmp_path):
     """One bright pixel at row 12, column 31, which the file calls [31, 12]."""
     picture = np.zeros((40, 50), np.uint8)
     picture[12, 31] = 255
@@ -267,19 +248,19 @@ def test_a_png_listed_in_json_becomes_heatmaps(tmp_path):
     assert volume_faults(rows, targets, 1) == []
     (row,) = make_datalist(rows, [{"volume": 0, "start": [0, 5, 20], "size": [1, 16, 24]}], targets)
     moves = [LoadZarrPatchd("image"), LoadLandmarksd(), Flipd("image", spatial_axis=2)]
-    found = Compose([*moves, LandmarksToHeatmapsd("heatmaps", sigma=2.0)])(row)
-    assert found["heatmaps"].shape == (2, 1, 16, 24)
-    place = np.unravel_index(found["heatmaps"][0].argmax(), (1, 16, 24))
+    found = Compose([*moves, LandmarksToPointsd("places")])(row)
+    assert found["image"].shape == (1, 1, 16, 24)
+    place = tuple(found["places"][0].int().tolist())
     assert place == np.unravel_index(found["image"][0].argmax(), (1, 16, 24)) == (0, 12 - 5, 23 - (31 - 20))
 
 
 def test_workers_and_the_device_give_the_same_batches(volume):
-    """Augmented where patches are loaded, or after the batch has moved: the same draws, the same heatmaps."""
+    """Augmented where patches are loaded, or after the batch has moved: the same draws, the same points."""
     data = [datum(volume, [n, 6, 5], [24, 24, 24]) for n in (2, 4)]
     moves = [
         RandSpatialDrawd(prob_rotation=1, prob_elastic=1, elastic_spacing=12, elastic_displacement=[1, 1]),
         LoadLandmarksd(), ApplySpatiald("image"), RandMirrord("image", 0.5),
-        LandmarksToHeatmapsd(["heatmaps"], pairs=[[0, 1]], points_key="places"),
+        LandmarksToPointsd(["places"], pairs=[[0, 1]]),
     ]  # fmt: skip
     load = LoadZarrPatchd("image")
     seeded = [SeededIndex(n, 5 + n) for n in range(2)]
@@ -289,24 +270,23 @@ def test_workers_and_the_device_give_the_same_batches(volume):
     (there,) = list(workers)
     (loaded,) = list(DataLoader(PatchDataset(data, load), batch_size=2, sampler=seeded))
     here = AugmentOnDevice(moves, lambda batch, *_: batch)(loaded, "cpu")
-    assert there["heatmaps"].shape == (2, 4, 24, 24, 24)
-    for key in ("image", "heatmaps", "places"):
+    assert there["places"].shape == (2, 4, 3)
+    for key in ("image", "places"):
         assert torch.allclose(torch.as_tensor(there[key]), torch.as_tensor(here[key]), atol=1e-5, equal_nan=True), key
 
 
 def test_samples_without_landmarks_stay(volume):
     row = {key: value for key, value in datum(volume).items() if key != "landmarks"}
     sample = chain()(row)
-    assert "heatmaps" not in sample
     assert "places" not in sample
 
 
 def test_what_stands_at_the_wrong_place_is_named(volume):
     loaded = LoadZarrPatchd("image")(datum(volume))
     with pytest.raises(ValueError, match="'landmarks' still is ndarray: place LoadLandmarksd after LoadZarrPatchd"):
-        LandmarksToHeatmapsd("heatmaps")(loaded)
-    with pytest.raises(ValueError, match="place ApplySpatiald before LandmarksToHeatmapsd"):
-        LandmarksToHeatmapsd("heatmaps")({**LoadLandmarksd()(loaded), "spatial": SpatialDraw()})
+        LandmarksToPointsd("places")(loaded)
+    with pytest.raises(ValueError, match="place ApplySpatiald before LandmarksToPointsd"):
+        LandmarksToPointsd("places")({**LoadLandmarksd()(loaded), "spatial": SpatialDraw()})
     with pytest.raises(ValueError, match="expected one draw, that of RandSpatialDrawd; got RandSpatialDraw, for two"):
         LoadLandmarksd()({**loaded, "spatial": RandSpatialDraw()})
     with pytest.raises(TypeError, match="key 'image': expected a MetaTensor"):
@@ -315,8 +295,6 @@ def test_what_stands_at_the_wrong_place_is_named(volume):
         LoadLandmarksd()({**loaded, "landmarks": "mouse.csv"})
     with pytest.raises(ValueError, match=r"expected voxels N 3 for an image of shape \[3, 26, 32, 28\]; got \[1, 2\]"):
         LoadLandmarksd()({**loaded, "landmarks": [[1, 2]]})
-    with pytest.raises(ValueError, match="sigma_unit must be one of voxels, physical; got 'mm'"):
-        LandmarksToHeatmapsd("heatmaps", sigma_unit="mm")
     mirrored = Flipd("image", spatial_axis=0)(LoadLandmarksd()(loaded))
     with pytest.raises(ValueError, match="there is no landmark 4: there are 4, counted from 0"):
-        LandmarksToHeatmapsd("heatmaps", pairs=[[0, 4]])(mirrored)
+        LandmarksToPointsd("places", pairs=[[0, 4]])(mirrored)

@@ -268,3 +268,45 @@ def test_a_corrupt_chunk_names_store_and_chunk_from_within_a_worker(tmp_path):
     loader = DataLoader(Dataset(data, load), num_workers=1, multiprocessing_context="spawn")
     with pytest.raises(RuntimeError, match=r"raw\.zarr.*c/1/0/0"):  # MONAI's Dataset wraps it, the message stays
         list(loader)
+
+
+@pytest.mark.parametrize("axes", [None, "yzx"])
+def test_a_datum_with_shape_is_read_at_so_many_voxels(tmp_path, axes):
+    """20 24 18 voxels become 10 8 36: means of 2 and of 3 (the middle one), and quarters between two."""
+    ramp = np.stack(np.meshgrid(*map(np.arange, (20, 24, 18)), indexing="ij")).astype(np.float32)
+    image = ramp[0] + 100 * ramp[1] + 10000 * ramp[2]
+    label = (ramp[1] >= 12).astype(np.uint8)
+    datum = {"image": store(tmp_path / "i.zarr", image[None]), "sheet": store(tmp_path / "s.zarr", label[None])}
+    order = [0, 1, 2] if axes is None else [1, 0, 2]
+    start, size, shape = ([values[axis] for axis in order] for values in ([2, 1, 4], [3, 7, 20], [10, 8, 36]))
+    load = LoadZarrPatchd(["image", "sheet"], TARGETS)
+    sample = load({**datum, "start": start, "size": size, "shape": shape, "volume": 0, "axes": axes})
+    at = [2 * np.arange(2, 5) + 0.5, 3 * np.arange(1, 8) + 1.0, (np.arange(4, 24) + 0.5) / 2 - 0.5]
+    z, y, x = np.meshgrid(*at, indexing="ij")
+    expected = (z + 100 * y + 10000 * x).transpose(order)
+    assert np.allclose(sample["image"][0].numpy(), expected, rtol=1e-6)
+    assert np.array_equal(sample["sheet"][0].numpy(), (y >= 12).transpose(order))
+    spacing = np.array(SPACING) * (2, 3, 0.5)
+    first = np.array(TRANSLATION) + np.array([values[0] for values in at]) * SPACING
+    for key in ("image", "sheet"):
+        assert np.allclose(np.diag(sample[key].affine)[:3], spacing[order])
+        assert np.allclose(sample[key].affine.numpy()[:3, 3], first[order])
+    assert "shape" not in sample
+
+
+def test_data_of_two_shapes_are_not_mistaken_for_each_other(tmp_path):
+    image = store(tmp_path / "i.zarr", np.random.default_rng(0).random((1, 16, 16, 16), np.float32))
+    load = LoadZarrPatchd(["image"], TARGETS)
+    datum = {"image": image, "start": [0, 0, 0], "volume": 0}
+    for shape in ([8, 8, 8], [16, 16, 16], [4, 8, 8], None):
+        size = shape or [16, 16, 16]
+        sample = load({**datum, "size": size} | ({} if shape is None else {"shape": shape}))
+        assert np.allclose(np.diag(sample["image"].affine)[:3], np.array(SPACING) * 16 / size)
+
+
+def test_a_shape_that_is_none_is_told(tmp_path):
+    image = store(tmp_path / "i.zarr", np.zeros((1, 8, 8, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"i\.zarr: shape must be three whole numbers .*; got \(4, 4, 0\)"):
+        LoadZarrPatchd(["image"], TARGETS)(
+            {"image": image, "start": [0, 0, 0], "size": [4, 4, 4], "shape": [4, 4, 0], "volume": 0}
+        )

@@ -6,7 +6,9 @@ import torch
 from PIL import Image
 
 from scripts.geometry import parse_targets
+from scripts.landmarks import gaussian_heatmaps
 from scripts.viewers import UNKNOWN_COLOUR, embedding_colours, preview_frames, write_preview
+from scripts.viewers.landmark_panels import PREDICTED_MARK, TRUE_MARK
 from scripts.viewers.preview import BACKGROUND, MARGIN, TITLE_HEIGHT
 
 DEPTH, EDGE, FACTOR = 5, 64, 3  # slices of 64 voxels are enlarged three times
@@ -99,3 +101,25 @@ def test_an_embedding_shows_its_components_in_both_rows():
     expected = [embedding_colours(values.numpy(), first) for first in (0, 3)]
     for row, colours in enumerate(expected):
         assert pixel(frames[2], row, 1, 10, 20) == tuple(colours[2, 10, 20].tolist())
+
+
+def test_landmarks_are_marked_where_they_are_and_where_heatmaps_are_highest():
+    targets = parse_targets({"heatmaps": {"channels": 2, "kind": "points"}})
+    image = torch.zeros(1, DEPTH, EDGE, EDGE)
+    truth = torch.tensor([[2.0, 10.0, 20.0], [torch.nan] * 3])
+    found = torch.tensor([[[2.0, 14.0, 40.0], [3.0, 50.0, 30.0]]])
+    maps = gaussian_heatmaps(found, (DEPTH, EDGE, EDGE), 2.0, 100.0)[0]
+    frames = preview_frames(image, {"heatmaps": truth}, {"heatmaps": maps}, targets)
+    for frame in frames:
+        assert pixel(frame, 0, 1, 10, 20) == pixel(frame, 1, 1, 10, 20) == TRUE_MARK
+        for y, x in ((14, 40), (50, 30)):
+            assert pixel(frame, 0, 1, y, x) == (0, 0, 0)
+            assert pixel(frame, 1, 1, y, x) == PREDICTED_MARK
+
+
+def test_stored_heatmaps_are_shown_as_numbers():
+    targets = parse_targets({"heatmaps": {"channels": 1, "kind": "points"}})
+    maps = gaussian_heatmaps(torch.tensor([[[2.0, 14.0, 40.0]]]), (DEPTH, EDGE, EDGE), 6.0)[0]
+    frame = preview_frames(torch.zeros_like(maps), {"heatmaps": maps}, {"heatmaps": maps}, targets)[2]
+    assert pixel(frame, 0, 1, 14, 40) == pixel(frame, 1, 1, 14, 40) != pixel(frame, 1, 1, 60, 5)
+    assert pixel(frame, 1, 1, 14, 40) != PREDICTED_MARK

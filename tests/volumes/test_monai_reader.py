@@ -78,7 +78,7 @@ def test_url_through_load_image(image):
 def test_verify_suffix():
     reader = ZarrReader()
     assert reader.verify_suffix(["/a/x.zarr::2", "s3://b/x.zarr/labels/0", "y.nii.gz"])
-    assert not reader.verify_suffix(["/a/x.zarr", "y.dcm"])
+    assert not reader.verify_suffix(["/a/x.zarr", "y.mha"])
 
 
 def test_missing_path_is_named(tmp_path):

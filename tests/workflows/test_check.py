@@ -14,6 +14,7 @@ from monai.bundle import ConfigParser
 
 from scripts.volumes import create_ome_zarr
 from scripts.workflows import RunError, check_inference, check_training, current_parser
+from scripts.workflows.check import _network_faults, _weight_files
 
 BUNDLE = Path(__file__).parents[2] / "bundle"
 TARGETS = {"sheet": {"channels": 1}, "depth": {"channels": 1, "kind": "scalar"}}
@@ -202,6 +203,29 @@ def test_a_good_inference_passes(inference, folder):
     assert not (folder / "out.zarr").exists()
 
 
+def test_of_a_folder_of_weights_every_file_is_checked(inference, folder):
+    inference.parse(True)
+    state = inference.get_parsed_content("network_def").state_dict()
+    first = next(iter(state))
+    (folder / "weights").mkdir()
+    torch.save(state, folder / "weights" / "good.pt")
+    torch.save({"network": state}, folder / "weights" / "checkpoint.pt")
+    inference.update({"weights": str(folder / "weights")})
+    inference.parse(True)
+    assert _weight_files(inference) == [
+        ("weights", str(folder / "weights" / name)) for name in ("checkpoint.pt", "good.pt")
+    ]
+    assert _network_faults(inference, {}) == []
+    torch.save({name: value for name, value in state.items() if name != first}, folder / "weights" / "lacking.pt")
+    torch.save(state, folder / "weights" / "ignored.txt")
+    (fault,) = _network_faults(inference, {})
+    assert fault.startswith(f"weights: {folder / 'weights' / 'lacking.pt'} belongs to another architecture")
+    assert f"lacks {first}" in fault
+    inference.update({"weights": [str(folder / "weights" / "good.pt"), "/no/model.pt"]})
+    inference.parse(True)
+    assert _network_faults(inference, {}) == ["weights: weights /no/model.pt do not exist"]
+
+
 def test_the_parser_of_the_run_is_found_from_within_it_only():
     with pytest.raises(RuntimeError, match="no config is being evaluated here"):
         current_parser()
@@ -221,3 +245,56 @@ def test_the_command_line_shows_the_message_alone_and_ends_with_status_1(folder)
     assert "/no/sheet.zarr does not exist" in done.stderr
     assert "targets: depth: no volume carries 'depth'" in done.stderr
     assert not (folder / "out").exists()
+
+
+@pytest.fixture
+def landmarks(folder):
+    """The inference of two landmarks."""
+    parser = ConfigParser()
+    parser.read_config([BUNDLE / "configs" / f"{name}.json" for name in ("inference", "landmarks_inference")])
+    parser.update(
+        {
+            "bundle_root": str(BUNDLE),
+            "input": [{"image": str(folder / "raw.zarr"), "landmarks": [[1, 2, 3], None], "id": "a"}],
+            "weights": None,
+            "targets": {"heatmaps": {"channels": 2, "kind": "points"}},
+            "patch_size": [16, 16, 16],
+            "features_per_stage": [16, 16],
+            "n_blocks_per_stage": [1, 1],
+        }
+    )
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"targets#heatmaps#channels": 3}, "a: has 2 landmarks; the network finds 3"),
+        ({"mc_dropout": 4}, "mc_dropout: the network has no dropout; train it with a 'dropout' above 0"),
+        (
+            {"targets": deepcopy(TARGETS)},
+            "targets: expected one of kind points, whose landmarks are to be found; got none",
+        ),
+        ({"input": None}, "give either input or landmark_file; got input = None, landmark_file = None"),
+        ({"mirror_axes": ["w"]}, "mirror_axes"),
+    ],
+)
+def test_bad_input_of_an_inference_of_landmarks(landmarks, changes, part):
+    landmarks.update(changes)
+    landmarks.parse(True)
+    with pytest.raises(RunError, match="the inference cannot start") as caught:
+        check_inference(landmarks)
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", [{}, {"mc_dropout": 4, "dropout": 0.1}])
+def test_a_good_inference_of_landmarks_passes(landmarks, changes):
+    landmarks.update(changes)
+    landmarks.parse(True)
+    check_inference(landmarks)
+
+
+def test_channels_of_several_inputs_are_added(landmarks, folder):
+    landmarks.update({"input": [{"image": [str(folder / "raw.zarr"), str(folder / "sheet.zarr")]}], "in_channels": 2})
+    landmarks.parse(True)
+    check_inference(landmarks)

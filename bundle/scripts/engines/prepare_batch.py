@@ -59,7 +59,7 @@ class PrepareTargets(PrepareBatch):
         Returns:
             image B C D H W and labels: 1-channel label B 1 D H W in {0, 1, -1}; label of C classes B 1 D H W with the
             class or -1; label with a foreground in each channel B C D H W in {0, 1, -1}; other kinds B C D H W, NaN
-            where unknown.
+            where unknown; landmarks (kind points) as points B N 3 stay what they are.
 
         Raises:
             ValueError: if the batch has some targets but not all, lacks a mask that a target names, or holds class
@@ -106,14 +106,18 @@ def mark_unknown(label: torch.Tensor, target: Target, mask: torch.Tensor | None 
     """Bring one target to the form that losses and metrics take (see `PrepareTargets`).
 
     Args:
-        label: B C D H W, as the transforms left it.
+        label: B C D H W, or points B N 3, as the transforms left it.
         target: its row of the table.
         mask: B 1 D H W, 0 where the target does not count.
 
     Raises:
-        ValueError: if a label holds a class that the target does not have.
+        ValueError: if a label holds a class that the target does not have; for a mask of points.
     """
     label = label.float()
+    if target.kind is Kind.POINTS and label.ndim == 3:
+        if mask is not None:
+            raise ValueError(f"target '{target.name}': a 'mask' is for arrays, not for landmarks; leave it out")
+        return label
     if target.kind is not Kind.LABEL:
         return label if mask is None else torch.where(mask > 0, label, torch.nan)
     unknown = ~(label >= 0)  # true for NaN, too

@@ -99,10 +99,20 @@ def load_ensemble(
     missing = [str(path) for path in paths if not Path(path).is_file()]
     if missing:
         raise FileNotFoundError(f"the ensemble's weights {', '.join(missing)} do not exist")
-    return Ensemble([_member(network, path) for path in paths], targets, disagreement=disagreement)
+    return Ensemble([load_member(network, path) for path in paths], targets, disagreement=disagreement)
 
 
-def _member(network: nn.Module, path: str | Path) -> nn.Module:
+def load_member(network: nn.Module, path: str | Path) -> nn.Module:
+    """A copy of a network with the weights of a file.
+
+    Args:
+        network: stays as it is.
+        path: a bare state dictionary, or a checkpoint that holds one under `network`.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        ValueError: if its weights are not readable or belong to another network.
+    """
     member = copy.deepcopy(network)
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)

@@ -39,7 +39,8 @@ def decode_heatmaps(
         window: of `"soft_argmax"`.
 
     Returns:
-        indices z, y, x (2D: y, x), B N 3, NaN where a map is constant or holds NaN; and the highest values, B N.
+        indices z, y, x (2D: y, x), B N 3, NaN where a map is constant or holds NaN; and the highest values, B N, of
+        `"soft_argmax"` the highest weight, 0 to 1: such maps are trained by where they are high, not by how high.
 
     Raises:
         ValueError: for an unknown decoding, and maps without spatial axes.
@@ -53,6 +54,8 @@ def decode_heatmaps(
         points = refine_points(heatmaps, points)
     elif decoding == SOFT_ARGMAX:
         points = torch.where(points.isnan(), torch.nan, soft_argmax(heatmaps, temperature, window))
+        scaled = heatmaps.float().flatten(2) / temperature
+        values = (values.float() / temperature - scaled.logsumexp(dim=2)).exp()
     return points, values
 
 
@@ -77,7 +80,7 @@ def decode_at(
 
     Returns:
         indices B N 3, of the image as it was, or with `"use_input_size"` of the heatmaps; and the highest values of the
-        heatmaps as given, B N, in every mode.
+        heatmaps as given, B N, in every mode (see `decode_heatmaps`).
 
     Raises:
         ValueError: for an unknown mode, and as `decode_heatmaps`.

@@ -3,8 +3,9 @@
 from .adaptive_wing import AdaptiveWingLoss
 from .balance import BALANCES, make_balance
 from .class_weights import BALANCED, balanced_weights
+from .heatmaps import HeatmapLoss
 from .label_loss import LabelLoss
-from .loss_table import LOSS_NAMES, LossPart, default_loss, loss_faults, make_losses
+from .loss_table import LOSS_NAMES, LossPart, default_loss, landmark_loss, loss_faults, make_losses
 from .masked_cosine import MaskedCosineLoss
 from .masked_regression import MaskedRegressionLoss
 from .multi_task_loss import MultiTaskLoss, level_weights
@@ -26,6 +27,7 @@ __all__ = [
     "POINT_LOSS_NAMES",
     "AdaptiveWingLoss",
     "EikonalLoss",
+    "HeatmapLoss",
     "LabelLoss",
     "LossPart",
     "MaskedCosineLoss",
@@ -42,6 +44,7 @@ __all__ = [
     "TwoViewLoss",
     "balanced_weights",
     "default_loss",
+    "landmark_loss",
     "level_weights",
     "loss_faults",
     "make_balance",

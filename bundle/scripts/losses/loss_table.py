@@ -10,11 +10,15 @@ import torch
 from torch import nn
 
 from ..geometry import Activation, Kind, Target, did_you_mean, parse_targets
+from ..landmarks import LearnedSigma
 from .adaptive_wing import AdaptiveWingLoss
+from .heatmaps import HeatmapLoss
 from .label_loss import LabelLoss
 from .masked_cosine import MaskedCosineLoss
 from .masked_regression import MaskedRegressionLoss
+from .phdnet import PHDNetLoss
 from .regularisers import EikonalLoss, NormalConsistencyLoss
+from .sigma_regression import SigmaRegressionLoss
 from .soft_argmax import SoftArgmaxLoss
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -31,6 +35,8 @@ class LossPart:
         start_epoch: first epoch in which it counts, from 1.
         every_level: whether deep supervision compares it at the lower levels too; regularisers, which measure slopes,
             belong to full resolution.
+        takes_points: whether, of landmarks, the loss wants voxels of the full resolution at every level, and as a third
+            argument the number of these voxels.
     """
 
     name: str
@@ -38,6 +44,7 @@ class LossPart:
     weight: float = 1.0
     start_epoch: int = 1
     every_level: bool = True
+    takes_points: bool = False
 
 
 def _is_label(target: Target) -> bool:
@@ -74,6 +81,7 @@ class _Entry:
     fits: Callable[[Target], bool]
     needs: str  # what `fits` asks for, in words
     options: Sequence[str] = ()
+    of_points: Sequence[str] = ()  # further options where the target's kind is points
     is_regulariser: bool = False
     has_entropy: bool = False  # on which smoothing and class weights act
 
@@ -100,8 +108,33 @@ def _label_loss(**fixed: Any) -> Callable[..., nn.Module]:
     return build
 
 
+_HEATMAP = ("sigma", "amplitude", "sigma_unit")
+"""Options of losses that draw the truth of a target of kind points."""
+
+
 def _regression(kind: str) -> Callable[..., nn.Module]:
-    return lambda target, spacing: MaskedRegressionLoss(kind)
+    def build(target: Target, spacing: Sequence[float], **options: Any) -> nn.Module:
+        loss = MaskedRegressionLoss(kind)
+        return HeatmapLoss(loss, spacing=spacing, **options) if _is_points(target) else loss
+
+    return build
+
+
+def _adaptive_wing(target: Target, spacing: Sequence[float], **options: Any) -> nn.Module:
+    drawn = {key: options.pop(key) for key in ("sigma", "sigma_unit") if key in options}
+    amplitude = options.pop("amplitude", 100.0)
+    return HeatmapLoss(AdaptiveWingLoss(amplitude, **options), spacing=spacing, amplitude=amplitude, **drawn)
+
+
+def _sigma_regression(
+    target: Target,
+    spacing: Sequence[float],
+    penalty: str = "product",
+    penalty_weight: float | None = None,
+    **options: Any,
+) -> nn.Module:
+    dims = options.pop("spatial_dims", 3)
+    return SigmaRegressionLoss(LearnedSigma(target.channels, dims, **options), penalty, penalty_weight)
 
 
 _BOTH = ("dice", "cross_entropy", "batch_dice")
@@ -114,9 +147,9 @@ _TABLE = {
     "dice": _Entry(_label_loss(cross_entropy=0), _is_label, "a label", ("batch_dice",)),
     "focal": _Entry(_label_loss(dice=0, focal_gamma=2.0), _is_label, "a label", ("focal_gamma",), has_entropy=True),
     "dice_focal": _Entry(_label_loss(focal_gamma=2.0), _is_label, "a label", (*_BOTH, "focal_gamma"), has_entropy=True),
-    "smooth_l1": _Entry(_regression("smooth_l1"), _is_number, _NUMBERS),
-    "l1": _Entry(_regression("l1"), _is_number, _NUMBERS),
-    "mse": _Entry(_regression("mse"), _is_number, _NUMBERS),
+    "smooth_l1": _Entry(_regression("smooth_l1"), _is_number, _NUMBERS, of_points=_HEATMAP),
+    "l1": _Entry(_regression("l1"), _is_number, _NUMBERS, of_points=_HEATMAP),
+    "mse": _Entry(_regression("mse"), _is_number, _NUMBERS, of_points=_HEATMAP),
     "masked_cosine": _Entry(
         lambda target, spacing, **options: MaskedCosineLoss(**options),
         _is_directional,
@@ -124,16 +157,32 @@ _TABLE = {
         ("sign_invariant",),
     ),
     "adaptive_wing": _Entry(
-        lambda target, spacing, **options: AdaptiveWingLoss(**options),
+        _adaptive_wing,
         _is_points,
         "kind points",
-        ("amplitude", "omega", "theta", "epsilon", "alpha", "map_weight", "map_threshold"),
+        ("omega", "theta", "epsilon", "alpha", "map_weight", "map_threshold"),
+        of_points=_HEATMAP,
     ),
     "soft_argmax": _Entry(
         lambda target, spacing, **options: SoftArgmaxLoss(**options),
         _is_points,
         "kind points",
         ("temperature", "window"),
+    ),
+    "sigma_regression": _Entry(
+        _sigma_regression,
+        _is_points,
+        "kind points",
+        ("penalty", "penalty_weight", "spatial_dims", "initial", "anisotropic", "gamma"),
+    ),
+    "phdnet": _Entry(
+        lambda target, spacing, **options: PHDNetLoss(**options),
+        _is_points,
+        "kind points",
+        (
+            *("branch_scheme", "patch_size", "class_scheme", "class_sigma", "amplitude", "weigh_by_class"),
+            *("log_transform", "clamp_distance", "displacement_weight"),
+        ),
     ),
     "normal_consistency": _Entry(
         lambda target, spacing, **options: NormalConsistencyLoss(**options),
@@ -183,6 +232,26 @@ def make_losses(target: Target, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> l
     return [_make_part(part, target, spacing) for part in _parts(target)]
 
 
+def landmark_loss(loss: Any = "mse", **options: Any) -> Any:
+    """A target's `loss` of kind points, with those of some options that it takes.
+
+    Args:
+        loss: as in the `targets` table: a name, a dictionary, a callable, or a list of these.
+        options: such as `sigma` and `amplitude`; what a loss has itself stays.
+
+    Returns:
+        the same with the options filled in.
+    """
+    if isinstance(loss, list | tuple):
+        return [landmark_loss(one, **options) for one in loss]
+    row = {"name": loss} if isinstance(loss, str) else loss
+    entry = _TABLE.get(row.get("name", "")) if isinstance(row, Mapping) else None
+    if entry is None:
+        return loss
+    taken = {key: value for key, value in options.items() if key in (*entry.options, *entry.of_points)}
+    return taken | dict(row)
+
+
 def loss_faults(targets: Mapping[str, Any]) -> list[str]:
     """List, in words, every loss of a `targets` table that does not exist or does not fit."""
     return [fault for target in parse_targets(targets).values() for fault in _faults(target)]
@@ -205,6 +274,7 @@ def _make_part(part: Any, target: Target, spacing: Sequence[float]) -> LossPart:
         row.get("weight", 1.0),
         row.get("start_epoch", 1),
         every_level=not entry.is_regulariser,
+        takes_points=_is_points(target),
     )
 
 
@@ -249,7 +319,7 @@ def _part_faults(part: Any, target: Target) -> list[str]:
     if name not in fitting:
         given = f"a {target.kind} with {target.channels} channel{'s' if target.channels > 1 else ''}"
         return [f"loss '{name}' needs {entry.needs}, but this is {given}{advice}"]
-    known = [*_PART_KEYS, *entry.options]
+    known = [*_PART_KEYS, *entry.options, *(entry.of_points if _is_points(target) else ())]
     faults = [
         f"loss '{name}' takes no option '{key}'{did_you_mean(key, known)}; its options: {', '.join(known[1:])}"
         for key in row

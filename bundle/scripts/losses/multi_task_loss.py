@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ..geometry import UNKNOWN_LABEL, Activation, Kind, Target, parse_targets
 from ..geometry.targets import require_truths
+from ..landmarks import scale_points
 from .balance import FIXED, make_balance
 from .class_weights import BALANCED, balanced_weights
 from .inputs import check_keys, plain
@@ -29,7 +30,8 @@ class MultiTaskLoss(nn.Module):
 
     Deep supervision: a prediction that is a list (full resolution first) is compared level by level with the label,
     sampled at each level's voxel centres (nearest). Nearest keeps classes whole, unknown voxels unknown and normals of
-    unit length. The levels' losses are averaged with weights 1/2^i, of which the lowest is 0 (nnU-Net), unless given.
+    unit length. Landmarks (kind points) stay points: each level gets heatmaps of its own. The levels' losses are
+    averaged with weights 1/2^i, of which the lowest is 0 (nnU-Net), unless given.
 
     Masks and `ignore_label` have been turned into unknown voxels before labels come here. A target that is unknown in
     the whole batch adds 0, and its gradient is 0; so does a loss before its `start_epoch`.
@@ -37,6 +39,9 @@ class MultiTaskLoss(nn.Module):
     Args:
         targets: the `targets` table, whose `loss`, `weight`, `class_weights` and `loss_only_on_label` are used.
         deep_supervision_weights: factor of each level, full resolution first, used as they are.
+        deep_supervision_levels: so many levels count, full resolution first, with weights 1/2^i of sum 1 (LaNNU-Net).
+        output_stride: voxels of the image to one of the predictions, of points alone (`networks.CoarseOutput`): one
+            number per axis; `None`: the same voxels.
         balance: how targets are weighed against each other beside their `weight`: `"fixed"`, `"uncertainty"` or
             `"gradient_norm"`; see `scripts.losses.balance`. The second has parameters, which the optimiser needs.
         shared_parameters: for `"gradient_norm"`, those of the last layer that all targets share.
@@ -53,6 +58,8 @@ class MultiTaskLoss(nn.Module):
         targets: Mapping[str, Any],
         deep_supervision_weights: Sequence[float] | None = None,
         *,
+        deep_supervision_levels: int | None = None,
+        output_stride: Sequence[int] | None = None,
         balance: str = FIXED,
         shared_parameters: Sequence[nn.Parameter] | None = None,
         spacing: Sequence[float] = (1.0, 1.0, 1.0),
@@ -62,7 +69,15 @@ class MultiTaskLoss(nn.Module):
         self.targets = parse_targets(targets)
         if _TOTAL in self.targets:
             raise ValueError(f"targets: '{_TOTAL}' is the name of the sum of all losses; choose another name")
+        if deep_supervision_levels is not None and (deep_supervision_levels < 1 or deep_supervision_weights):
+            raise ValueError(
+                "deep_supervision_levels must be at least 1, and stand alone; got "
+                f"deep_supervision_levels = {deep_supervision_levels}, "
+                f"deep_supervision_weights = {deep_supervision_weights}"
+            )
         self.deep_supervision_weights = deep_supervision_weights
+        self.deep_supervision_levels = deep_supervision_levels
+        self.output_stride = output_stride
         require_truths(self.targets)
         faults = loss_faults(self.targets)
         if faults:
@@ -92,7 +107,7 @@ class MultiTaskLoss(nn.Module):
 
         Args:
             predictions: per target, logits B C D H W, or a list of them (deep supervision).
-            labels: per target, B 1 D H W (labels) or B C D H W.
+            labels: per target, B 1 D H W (labels) or B C D H W; of kind points also B C 3, indices of the voxels.
 
         Raises:
             ValueError: when a target has no prediction or no label, naming all keys, and for a number of levels other
@@ -122,13 +137,20 @@ class MultiTaskLoss(nn.Module):
         )
         weights = [1.0]
         if len(levels) > 1:
-            weights = list(self.deep_supervision_weights or level_weights(len(levels)))
+            weights = list(self.deep_supervision_weights or level_weights(len(levels), self.deep_supervision_levels))
         if len(weights) != len(levels):
             raise ValueError(
                 f"'{name}' has {len(levels)} levels of deep supervision, but deep_supervision_weights has "
                 f"{len(weights)} entries: {weights}"
             )
-        truths = [_at_level(truth, level) if i else truth for i, level in enumerate(levels)]
+        full_shape: Sequence[int] = levels[0].shape[2:]
+        is_points = self.targets[name].kind is Kind.POINTS and truth.ndim == 3
+        if is_points and self.output_stride is not None:
+            full_shape = [n * step for n, step in zip(full_shape, self.output_stride, strict=True)]
+        truths = [
+            truth if level.shape[2:] == torch.Size(full_shape) else _at_level(truth, level, full_shape)
+            for level in levels
+        ]
         # An empty sum keeps every head in the graph: distributed training waits for its gradient.
         nothing = torch.stack([level[:0].float().sum() for level in levels]).sum()
         losses = []
@@ -137,7 +159,9 @@ class MultiTaskLoss(nn.Module):
             if self.epoch >= part.start_epoch:
                 used = zip(weights, levels, truths, strict=True) if part.every_level else [(1.0, levels[0], truth)]
                 for weight, level, at_level in used:
-                    if weight:
+                    if weight and is_points and part.takes_points:
+                        loss = loss + weight * part.loss(level, truth, full_shape)  # type: ignore[call-arg]
+                    elif weight:
                         loss = loss + weight * part.loss(level, at_level)
             losses.append(loss)
         return losses
@@ -170,15 +194,21 @@ def _is_known(truth: torch.Tensor, target: Target) -> torch.Tensor:
     return (truth >= 0).any() if target.kind is Kind.LABEL else torch.isfinite(truth).any()
 
 
-def _at_level(truth: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
-    """The truth at the voxel centres of a lower level of the decoder, B C D H W."""
+def _at_level(truth: torch.Tensor, level: torch.Tensor, full_shape: Sequence[int]) -> torch.Tensor:
+    """The truth at the voxel centres of a lower level of the decoder, B C D H W; points in voxels of that level."""
+    if truth.ndim == 3:
+        return scale_points(truth, full_shape, level.shape[2:])
     values = truth if truth.is_floating_point() else truth.float()
     return F.interpolate(values, size=level.shape[2:], mode="nearest-exact")
 
 
-def level_weights(n_levels: int) -> list[float]:
-    """Weights of deep supervision, full resolution first: 1/2^i, the lowest of several 0, with sum 1 (nnU-Net)."""
-    weights = [0.5**i for i in range(n_levels)]
-    if n_levels > 1:
-        weights[-1] = 0.0
+def level_weights(n_levels: int, n_counted: int | None = None) -> list[float]:
+    """Weights of deep supervision, full resolution first: 1/2^i with sum 1.
+
+    Args:
+        n_levels: of the network.
+        n_counted: so many count, the others are 0; `None`: all but the lowest of several (nnU-Net).
+    """
+    counted = max(1, n_levels - 1) if n_counted is None else n_counted
+    weights = [0.5**i if i < counted else 0.0 for i in range(n_levels)]
     return [weight / sum(weights) for weight in weights]

@@ -21,6 +21,10 @@ class LearnedHeatmaps(Protocol):
     """Heatmaps with learnable widths, such as `scripts.landmarks.LearnedSigma`."""
 
     @property
+    def spatial_dims(self) -> int:
+        """Axes of the maps, 2 or 3."""
+
+    @property
     def widths(self) -> torch.Tensor:
         """Standard deviations, N D or N 1."""
 
@@ -28,7 +32,9 @@ class LearnedHeatmaps(Protocol):
     def sigmas(self) -> torch.Tensor:
         """Standard deviations along each axis, N D."""
 
-    def __call__(self, points: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+    def __call__(
+        self, points: torch.Tensor, shape: Sequence[int], full_shape: Sequence[int] | None = None
+    ) -> torch.Tensor:
         """Points B N 3 -> maps B N D H W; missing ones are NaN."""
 
 
@@ -67,18 +73,26 @@ class SigmaRegressionLoss(nn.Module):
         self.penalty = penalty
         self.weight = _WEIGHTS[penalty] if weight is None else weight
 
-    def forward(self, prediction: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, prediction: torch.Tensor, points: torch.Tensor, full_shape: Sequence[int] | None = None
+    ) -> torch.Tensor:
         """Compute the loss.
 
         Args:
-            prediction: heatmaps, B N D H W (2D: B N H W).
+            prediction: heatmaps, B N D H W (2D: B N H W; or, with heatmaps in 2D, B N 1 H W).
             points: landmarks as indices z, y, x, B N 3 (2D: B N 2); NaN is missing, one outside has a map of 0.
+            full_shape: voxels of the image, in which the points are, where the prediction is that of a coarser level;
+                `None`: the prediction's.
 
         Raises:
             ValueError: when the shapes do not fit.
         """
         predicted = full_precision(prediction)
-        truth = self.heatmaps(points, prediction.shape[2:])
+        shape = list(prediction.shape[2:])
+        if self.heatmaps.spatial_dims == 2 and len(shape) == 3 and shape[0] == 1:  # a slice
+            predicted, points, shape = predicted.squeeze(2), points[..., 1:], shape[1:]
+            full_shape = None if full_shape is None else full_shape[1:]
+        truth = self.heatmaps(points, shape, full_shape)
         check_same_shape(predicted, truth)
         known = ~points.isnan().any(dim=2)  # B N
         counts = known.reshape(*known.shape, *[1] * (predicted.ndim - 2)).expand_as(predicted)

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import torch
+
 from ..geometry import Kind, Target, did_you_mean, parse_targets
+from ..geometry.peaks import peak_points, soft_argmax
 from .base import Metric
 from .calibration_error import CalibrationError
 from .hausdorff95 import HausdorffDistance95
@@ -20,7 +24,7 @@ from .surface_distance import SurfaceDistance
 from .vector_errors import AngularError, EndPointError
 
 _LABEL = (Kind.LABEL,)
-_NUMBERS = (Kind.SCALAR, Kind.VECTOR, Kind.NORMAL, Kind.POINTS)
+_NUMBERS = (Kind.SCALAR, Kind.VECTOR, Kind.NORMAL)
 _DIRECTIONS = (Kind.VECTOR, Kind.NORMAL)
 _POINTS = (Kind.POINTS,)
 
@@ -30,6 +34,16 @@ class _Entry:
     build: Callable[[Target, Sequence[float], float | None], Metric]  # target, spacing, number behind the name
     kinds: tuple[Kind, ...]
     number: str = ""  # what a number behind the name means, where it takes one
+
+
+def _decoding(target: Target) -> Callable[[torch.Tensor], torch.Tensor]:
+    """How heatmaps are read: as the target's losses teach it, by the mean place where no other one is taught."""
+    given = target.loss if isinstance(target.loss, list | tuple) else [target.loss]
+    rows: list[Any] = [{"name": loss} if isinstance(loss, str) else loss for loss in given]
+    if not all(isinstance(row, Mapping) and row.get("name") == "soft_argmax" for row in rows):
+        return peak_points
+    options = {key: row[key] for row in rows for key in ("temperature", "window") if key in row}
+    return partial(soft_argmax, **options)
 
 
 _TABLE = {
@@ -48,7 +62,7 @@ _TABLE = {
     "epe": _Entry(lambda *_: EndPointError(), _DIRECTIONS),
     "angle": _Entry(lambda *_: AngularError(), _DIRECTIONS),
     "mre": _Entry(
-        lambda _, spacing, radius: MeanRadialError([] if radius is None else [radius], spacing),
+        lambda target, spacing, radius: MeanRadialError([] if radius is None else [radius], spacing, _decoding(target)),
         _POINTS,
         number="a radius, a length in the unit of the spacing",
     ),
@@ -62,7 +76,7 @@ _DEFAULTS: dict[Kind, tuple[str, ...]] = {
     Kind.SCALAR: ("mae", "r2"),
     Kind.VECTOR: ("epe",),
     Kind.NORMAL: ("angle",),
-    Kind.POINTS: ("mae",),  # of the heatmaps
+    Kind.POINTS: ("mre",),
 }
 
 

@@ -14,9 +14,10 @@ from ..geometry.activation import activate_prediction
 from ..geometry.targets import require_truths
 from .base import Metric, ratio
 from .metric_table import default_metrics, make_metric, metric_faults
+from .radial_error import MeanRadialError
 from .vector_errors import EndPointError
 
-_SCORED_BY = {Kind.LABEL: "dice", Kind.SCALAR: "r2", Kind.VECTOR: "epe", Kind.NORMAL: "angle", Kind.POINTS: "r2"}
+_SCORED_BY = {Kind.LABEL: "dice", Kind.SCALAR: "r2", Kind.VECTOR: "epe", Kind.NORMAL: "angle", Kind.POINTS: "mre"}
 
 
 class MultiTaskMetric:
@@ -25,9 +26,10 @@ class MultiTaskMetric:
     A target's share in the score is a number from 0 to 1, whatever metrics it reports:
 
     - label: Dice;
-    - scalar and points: R2, but at least 0;
+    - scalar: R2, but at least 0;
     - vector: 1 / (1 + end-point error / mean length of the true vectors);
-    - normal: 1 - median angle / 90 degrees, but at least 0.
+    - normal: 1 - median angle / 90 degrees, but at least 0;
+    - points: share of the landmarks that were found / (1 + mean radial error in voxels).
 
     The score is their mean, weighted by the targets' `weight`. A target without any known voxel has NaN for its numbers
     and is left out of the score; so is one whose share is not defined (a label without foreground in truth and
@@ -69,7 +71,8 @@ class MultiTaskMetric:
 
         Args:
             predictions: per target, logits B C D H W; of a list (deep supervision) the first counts.
-            labels: per target, B 1 D H W with negative values unknown (labels) or B C D H W with NaN unknown.
+            labels: per target, B 1 D H W with negative values unknown (labels) or B C D H W with NaN unknown; of kind
+                points also B C 3, indices of the voxels.
 
         Raises:
             ValueError: when a target has no prediction or no label, naming all keys.
@@ -114,6 +117,9 @@ def _share(target: Target, metric: Metric) -> float:
     value = metric.compute()[_SCORED_BY[target.kind]]
     if target.kind == Kind.NORMAL:
         value = 1 - value / 90
+    elif isinstance(metric, MeanRadialError):
+        share = metric.found_share()
+        value = share / (1 + value / metric.voxel_length) if share else share
     elif isinstance(metric, EndPointError):
         value = 1 / (1 + value / metric.mean_length) if metric.mean_length else float("nan")
     return 0.0 if value < 0 else value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self
 
 import torch
@@ -54,12 +54,19 @@ class MeanRadialError(Metric):
         radii: in the unit of the errors.
         spacing: physical size of a voxel along z, y, x, for errors in its unit; in 2D the last two count. `None`: in
             voxels.
+        decode: predicted heatmaps B N D H W to points B N 3; default: the maxima between voxels.
 
     Raises:
         ValueError: for a radius that is negative or no number.
     """
 
-    def __init__(self, radii: Sequence[float] = (), spacing: Sequence[float] | None = None) -> None:
+    def __init__(
+        self,
+        radii: Sequence[float] = (),
+        spacing: Sequence[float] | None = None,
+        decode: Callable[[torch.Tensor], torch.Tensor] = peak_points,
+    ) -> None:
+        self.decode = decode
         self.radii = [float(radius) for radius in radii]
         if not all(radius >= 0 for radius in self.radii):
             raise ValueError(f"radii must be numbers of at least 0; got {list(radii)}")
@@ -74,14 +81,19 @@ class MeanRadialError(Metric):
         """Add one batch.
 
         Args:
-            prediction: landmarks as indices, B N 3 (2D: B N 2), or heatmaps B N D H W (2D: B N H W), of which the
-                maxima between voxels count.
-            label: likewise; NaN is missing, and so is a constant heatmap.
+            prediction: landmarks as indices, B N 3 (2D: B N 2), or heatmaps B N D H W (2D: B N H W).
+            label: likewise; NaN is missing, and so is a constant heatmap. A landmark beyond the outermost voxels of
+                predicted heatmaps is left out: they cannot show it.
 
         Raises:
             ValueError: when the shapes do not fit, or the number of landmarks is not that of the batches before.
         """
-        predicted, true = (tensor if tensor.ndim == 3 else peak_points(tensor) for tensor in (prediction, label))
+        predicted = prediction if prediction.ndim == 3 else self.decode(prediction)
+        true = label if label.ndim == 3 else peak_points(label)
+        if prediction.ndim > label.ndim:
+            size = true.new_tensor(prediction.shape[2:])
+            is_shown = ((true >= -0.5) & (true < size - 0.5)).all(dim=2, keepdim=True)
+            true = torch.where(is_shown, true, torch.nan)
         spacing = None if self.spacing is None else self.spacing[-true.shape[2] :]
         errors = radial_errors(predicted, true, spacing)  # B N
         known, found = ~errors.isnan(), errors.isfinite()
@@ -101,6 +113,16 @@ class MeanRadialError(Metric):
     def per_landmark(self) -> list[dict[str, float]]:
         """The same numbers for each landmark, in order; empty before the first batch."""
         return [self._numbers(column) for column in self._sums.T]
+
+    @property
+    def voxel_length(self) -> float:
+        """Mean edge of a voxel, in the unit of the errors."""
+        return 1.0 if self.spacing is None else sum(self.spacing) / len(self.spacing)
+
+    def found_share(self) -> float:
+        """Share of the known landmarks that have a prediction, 0 to 1; NaN where none is known."""
+        pooled = _pooled(self._sums)
+        return ratio(float(pooled[0]), float(pooled[3]))
 
     def _add(self, sums: torch.Tensor) -> None:
         if not self._sums.shape[1]:

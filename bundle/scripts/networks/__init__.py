@@ -1,7 +1,9 @@
 """Networks: the plan of their topology, blocks, and the multi-task U-Net. Tensors in, logits out."""
 
+from .coarse_output import CoarseOutput, coarse_size
 from .embedding_network import EMBEDDING, PROJECTION, EmbeddingNetwork
 from .feature_maps import count_feature_map_values
+from .halving import halving_stages
 from .head_network import HeadNetwork
 from .memory_rule import MemoryBudget, memory_budget
 from .multi_target import MultiTargetNetwork
@@ -10,6 +12,7 @@ from .nnunet_plans import plans_axes, plans_options
 from .nnunet_weights import permute_resenc_axes, rename_resenc, resenc_topology, resenc_weights
 from .packed_output import PackedOutput
 from .partial_weights import WeightMatch, differences, match_weights
+from .phdnet import BRANCH_SCHEMES, PHDNet, voxels_per_patch
 from .plan_overrides import resolve_plan
 from .planner import plan_unet
 from .point_heads import SimpleSegHead, SparseSegHead
@@ -18,13 +21,16 @@ from .training_memory import TrainingMemory, batch_size_for, estimate_training_m
 from .unet_plan import UNetPlan, check_patch_size
 
 __all__ = [
+    "BRANCH_SCHEMES",
     "EMBEDDING",
     "PROJECTION",
+    "CoarseOutput",
     "EmbeddingNetwork",
     "HeadNetwork",
     "MemoryBudget",
     "MultiTargetNetwork",
     "MultiTaskUNet",
+    "PHDNet",
     "PackedOutput",
     "SimpleSegHead",
     "SparseSegHead",
@@ -33,9 +39,11 @@ __all__ = [
     "WeightMatch",
     "batch_size_for",
     "check_patch_size",
+    "coarse_size",
     "count_feature_map_values",
     "differences",
     "estimate_training_memory",
+    "halving_stages",
     "match_weights",
     "memory_budget",
     "permute_resenc_axes",
@@ -47,4 +55,5 @@ __all__ = [
     "resenc_weights",
     "resolve_plan",
     "smallest_patch",
+    "voxels_per_patch",
 ]

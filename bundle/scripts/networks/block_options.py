@@ -32,6 +32,7 @@ class BlockOptions:
             Scale and offset are learned unless `affine` says otherwise.
         act: any activation of MONAI, alone or with its arguments.
         conv_bias: whether convolutions have a bias; a skip's 1x1 convolution never has one, a head always.
+        dropout: probability, below 1, with which a convolution's channel is zeroed in training.
         squeeze_excitation: `"channel"` (or true), `"spatial"`, `"both"`, or false for none.
         se_ratio: channels per hidden channel of the channel squeeze-and-excitation.
         upsampling: `"transposed"`, `"nearest"` or `"linear"`.
@@ -45,6 +46,7 @@ class BlockOptions:
     norm: Layer = "instance"
     act: Layer = DEFAULT_ACT
     conv_bias: bool = True
+    dropout: float = 0.0
     squeeze_excitation: bool | str = False
     se_ratio: int = 16
     upsampling: str = "transposed"
@@ -58,6 +60,9 @@ class BlockOptions:
         elif self.squeeze_excitation is not False:
             check_choice("squeeze_excitation", self.squeeze_excitation, SQUEEZE_EXCITATIONS)
         check_choice("upsampling", self.upsampling, UPSAMPLINGS)
+        is_number = isinstance(self.dropout, (int, float)) and not isinstance(self.dropout, bool)
+        if not is_number or not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must be a number >= 0 and < 1, got {self.dropout!r}")
         for name in ("conv_bias", "activation_checkpointing"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")

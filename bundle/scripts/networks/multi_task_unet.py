@@ -48,6 +48,8 @@ class MultiTaskUNet(nn.Module):
         norm: `"instance"`, `"batch"` or `"group"`, alone or with arguments: `["group", {"num_groups": 8}]`.
         act: any activation of MONAI, alone or with arguments; initial weights are scaled for its negative slope.
         conv_bias: whether the convolutions of blocks and up-sampling have a bias.
+        dropout: probability, below 1, with which in training a channel of the stem, of a residual block's first
+            convolution and of a decoder's convolutions is zeroed, between convolution and norm.
         upsampling: `"transposed"` convolution, or `"nearest"` or `"linear"` interpolation with a 1x1 convolution.
         activation_checkpointing: whether training computes each stage and level twice to save memory.
         decoder: `"separate"`: one decoder per target; `"shared"`: one for all targets that do not ask for their own.
@@ -77,6 +79,7 @@ class MultiTaskUNet(nn.Module):
         norm: Layer = "instance",
         act: Layer = DEFAULT_ACT,
         conv_bias: bool = True,
+        dropout: float = 0.0,
         upsampling: str = "transposed",
         activation_checkpointing: bool = False,
         decoder: str = "separate",
@@ -106,6 +109,7 @@ class MultiTaskUNet(nn.Module):
             norm=norm,
             act=act,
             conv_bias=conv_bias,
+            dropout=dropout,
             squeeze_excitation=squeeze_excitation,
             se_ratio=se_ratio,
             upsampling=upsampling,

@@ -27,9 +27,10 @@ def conv_block(
     activate: bool = True,
     bias: bool = True,
 ) -> Convolution:
-    """Convolution, norm and, unless `activate` is false, activation.
+    """Convolution, dropout, norm and, unless `activate` is false, activation.
 
-    The convolution has a bias where both `bias` and the options say so.
+    The convolution has a bias where both `bias` and the options say so. Without activation there is no dropout either:
+    of a residual block's convolutions the first one alone has it, as in nnU-Net v2.
     """
     return Convolution(
         spatial_dims,
@@ -37,9 +38,11 @@ def conv_block(
         out_channels,
         strides=stride,
         kernel_size=kernel_size,
-        adn_ordering="NA",
+        adn_ordering="DNA",
         norm=options.norm,  # type: ignore[arg-type]
         act=options.act if activate else None,  # type: ignore[arg-type]
+        dropout=options.dropout if activate and options.dropout else None,
+        dropout_dim=spatial_dims,
         bias=bias and options.conv_bias,
     )
 
@@ -67,9 +70,9 @@ class ResidualBlock(nn.Module):
 
     ::
 
-        --+-- conv, norm, act -- conv, norm -- (SE) -- (drop) --+-- act --
-          |                                                     |
-          +-- average pool -- 1x1 conv, norm -------------------+
+        --+-- conv, (dropout), norm, act -- conv, norm -- (SE) -- (drop) --+-- act --
+          |                                                                |
+          +-- average pool -- 1x1 conv, norm ------------------------------+
 
     The pool is there when the block strides, the 1x1 convolution (without bias) when it changes the channels.
 

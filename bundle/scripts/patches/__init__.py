@@ -12,6 +12,7 @@ from .image_patches import image_patches
 from .intensities import image_statistics
 from .jitter import add_start_ranges
 from .landmark_folds import read_landmark_folds
+from .landmark_patches import choose_landmark_patches, fit_volumes
 from .landmark_rows import EXTRA_KEY, ID_KEY, landmark_names, place_landmarks, row_landmarks
 from .point_patches import point_patches
 from .samplers import PatchSampler, select_patches
@@ -34,6 +35,7 @@ __all__ = [
     "add_start_ranges",
     "array_keys",
     "cellmap_volumes",
+    "choose_landmark_patches",
     "choose_patches",
     "complete_volumes",
     "count_classes",
@@ -43,6 +45,7 @@ __all__ = [
     "find_crops",
     "find_images",
     "find_patches",
+    "fit_volumes",
     "image_patches",
     "image_statistics",
     "keep_fine",

@@ -20,7 +20,7 @@ from ..volumes import (
 )
 from .landmark_rows import EXTRA_KEY, ID_KEY, landmark_targets, place_landmarks, row_landmarks
 
-OPTION_KEYS = ("ref_label", "spacing", "region", "split", "axes", POINTS_KEY, LANDMARKS_KEY, ID_KEY, EXTRA_KEY)
+OPTION_KEYS = ("ref_label", "spacing", "shape", "region", "split", "axes", POINTS_KEY, LANDMARKS_KEY, ID_KEY, EXTRA_KEY)
 """Keys of a volume that are no arrays."""
 
 
@@ -54,20 +54,21 @@ def axes_of(volume: Mapping[str, Any]) -> str:
 def open_images(volume: Mapping[str, Any]) -> list[Volume]:
     """The image of a volume, which may be a list of arrays that are stacked as channels.
 
-    A volume with `spacing` is opened at exactly that, see `scripts.volumes.open_resampled`. One with `axes` is seen in
+    A volume with `spacing` is opened at exactly that, one with `shape` at so many voxels, see
+    `scripts.volumes.open_resampled`. One with `axes` is seen in
     that order of axes; its row, `spacing` and `region`, is in the order z, y, x nevertheless.
 
     Raises:
         FileNotFoundError: where nothing is at a path.
         ValueError: for what is no volume, a spacing that is not positive, or an order of axes that there is not.
     """
-    return open_stack(volume[IMAGE_KEY], volume.get("spacing"), axes_of(volume))
+    return open_stack(volume[IMAGE_KEY], volume.get("spacing"), axes_of(volume), volume.get("shape"))
 
 
 def open_array(
     volume: Mapping[str, Any], key: str, targets: Mapping[str, Any] | None = None, image: Volume | None = None
 ) -> Volume:
-    """One array of a volume, as it is trained on: with `spacing` on the grid of the volume's image.
+    """One array of a volume, as it is trained on: with `spacing` or `shape` on the grid of the volume's image.
 
     Args:
         volume: a row of the `volumes` table.
@@ -79,14 +80,17 @@ def open_array(
         FileNotFoundError: where nothing is at the path.
         ValueError: for what is no volume, or cannot be placed on the image's grid.
     """
-    if image is None and (key == IMAGE_KEY or volume.get("spacing") is not None):
+    is_resampled = any(volume.get(option) is not None for option in ("spacing", "shape"))
+    if image is None and (key == IMAGE_KEY or is_resampled):
         image = open_images(volume)[0]
     if key == IMAGE_KEY and image is not None:
         return image
     kind = stored_kinds(targets).get(key) if targets else None
     mode = "nearest" if key == MASK_KEY else None if kind is None else resampling_mode(kind)
     has_components = kind is not None and kind.is_directional
-    return open_resampled(volume[key], volume.get("spacing"), mode, image, axes_of(volume), has_components)
+    return open_resampled(
+        volume[key], volume.get("spacing"), mode, image, axes_of(volume), has_components, volume.get("shape")
+    )
 
 
 def volume_box(volume: Mapping[str, Any], array: Volume) -> tuple[list[int], list[int]]:
@@ -138,15 +142,16 @@ def make_datalist(
     Returns:
         `{"image": PATH, "<target>": PATH, ..., "ref_label": key, "start": [z, y, x], "size": [z, y, x],
         "volume": index}`, and whatever else a patch holds. Of a volume with `axes` everything in the datum, `spacing`
-        too, is along these. With a target of kind `points` and landmarks in the table, each datum has `landmarks`, N 3
-        float64: voxels of the grid at which the volume is read, NaN where one is missing.
+        and `shape` too, is along these. With a target of kind `points` and landmarks in the table, each datum has
+        `landmarks`, N 3 float64: voxels of the grid at which the volume is read, NaN where one is missing.
     """
-    wanted = {IMAGE_KEY, MASK_KEY, *stored_keys(targets), POINTS_KEY, "spacing", "axes"}
+    wanted = {IMAGE_KEY, MASK_KEY, *stored_keys(targets), POINTS_KEY, "spacing", "shape", "axes"}
     rows = []
     for volume in volumes:
         row = {key: value for key, value in volume.items() if key in wanted}
-        if row.get("axes") is not None and row.get("spacing") is not None:
-            row["spacing"] = list(to_view(row["spacing"], row["axes"]))
+        for option in ("spacing", "shape"):
+            if row.get("axes") is not None and row.get(option) is not None:
+                row[option] = list(to_view(row[option], row["axes"]))
         try:
             reference = reference_key(volume, ref_label)
         except ValueError:  # patches that no label decided

@@ -13,7 +13,7 @@ from .gamma import RandGamma, RandGammad, gamma_curve
 from .intensity import NormalizeImage, NormalizeImaged
 from .landmark_augmentation import LANDMARK_SCHEMES, landmark_augmentation, landmark_space
 from .landmark_pairs import pairs_by_name, swap_pairs
-from .landmarks import LandmarksToHeatmapsd, LoadLandmarksd
+from .landmarks import LandmarksToPointsd, LoadLandmarksd
 from .load import LoadZarrPatchd
 from .low_resolution import RandLowResolution, RandLowResolutiond, lower_resolution
 from .mirror import RandMirror, RandMirrord, mirror_axes
@@ -50,7 +50,7 @@ __all__ = [
     "LabelToDistanced",
     "LabelToNormals",
     "LabelToNormalsd",
-    "LandmarksToHeatmapsd",
+    "LandmarksToPointsd",
     "LoadLandmarksd",
     "LoadPointsd",
     "LoadZarrPatchd",

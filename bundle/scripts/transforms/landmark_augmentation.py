@@ -105,18 +105,22 @@ def landmark_space(
 
 
 def landmark_augmentation(
-    patch_size: Sequence[int], scheme: str = "AffineComplex", keys: Sequence[str] = (IMAGE_KEY,)
+    patch_size: Sequence[int],
+    scheme: str | None = "AffineComplex",
+    keys: Sequence[str] = (IMAGE_KEY,),
+    flip: bool = True,
 ) -> list[Transform]:
-    """What else a scheme does to images; stands between `LoadLandmarksd` and `LandmarksToHeatmapsd`.
+    """What else a scheme does to images; stands between `LoadLandmarksd` and `LandmarksToPointsd`.
 
     Stretches of single axes, shifts and shears are along the axes of the array, and MONAI's. Flips are along y, as
-    LaNNU-Net has them; give `LandmarksToHeatmapsd` the pairs. Intensities are those of normalized images. Left out is
+    LaNNU-Net has them; give `LandmarksToPointsd` the pairs. Intensities are those of normalized images. Left out is
     the embossing of `AffineComplexElasticBlurSharp`.
 
     Args:
         patch_size: z, y, x.
-        scheme: one of `LANDMARK_SCHEMES`.
+        scheme: one of `LANDMARK_SCHEMES`; `None`: nothing is done.
         keys: keys of images. Labels need `ApplySpatiald` with their table, and no scheme with stretches or shears.
+        flip: whether the flips of a scheme are made; a mirrored left landmark is a right one, which only pairs tell.
 
     Returns:
         MONAI dictionary transforms, of which the first carries out what `landmark_space` has drawn.
@@ -126,6 +130,8 @@ def landmark_augmentation(
 
     Source: the schemes of LaNNU-Net (MediMarker); Payer et al. 2019 and Thaler et al. 2021 for those of their name.
     """
+    if scheme is None:
+        return []
     row = LANDMARK_SCHEMES[check_choice("scheme", scheme, list(LANDMARK_SCHEMES))]
     images = list(keys)
     chain: list[Transform] = [ApplySpatiald(images)]
@@ -142,7 +148,7 @@ def landmark_augmentation(
                 padding_mode="border",
             )
         )
-    if row.flip:
+    if row.flip and flip:
         chain.append(RandMirrord(images, row.flip, axes=[_VERTICAL]))
     if row.blur:
         chain.append(RandBlurd(images, row.blur, channel_prob=1.0, sigma=(0.2, 1.4)))

@@ -72,6 +72,8 @@ def swap_pairs(points: torch.Tensor, pairs: Sequence[tuple[int, int]]) -> torch.
 
 def _position(landmark: int | str, names: list[str] | None) -> int:
     if isinstance(landmark, int) and landmark >= 0:
+        if names is not None and landmark >= len(names):
+            raise ValueError(f"pairs: there is no landmark {landmark}: there are {len(names)}, counted from 0")
         return landmark
     if names is None or landmark not in names:
         known = (

@@ -1,4 +1,4 @@
-"""Landmarks of a patch: carried as points through every change of space, made into heatmaps at the end."""
+"""Landmarks of a patch, carried as points through every change of space."""
 
 from __future__ import annotations
 
@@ -15,18 +15,12 @@ from monai.transforms import MapTransform, Transform
 from ..geometry import IMAGE_KEY
 from ..geometry.affines import linear_part, require_meta_tensor
 from ..geometry.point_maps import move_points
-from ..landmarks import gaussian_heatmaps
 from ..volumes import LANDMARKS_KEY
-from .labels import check_choice
 from .landmark_pairs import pairs_by_name, parse_pairs, swap_pairs
-from .meta import with_values
 from .point_labels import positions_after_draw
-from .spatial import spacing_of
 from .spatial_draw import SPATIAL_KEY, SpatialDraw
 
 logger = logging.getLogger(__name__)
-
-SIGMA_UNITS = ("voxels", "physical")
 
 _POSITIONS, _ORIENTATION = "positions", "orientation"
 
@@ -68,54 +62,41 @@ class LoadLandmarksd(Transform):
         return sample
 
 
-class LandmarksToHeatmapsd(MapTransform):
-    """Make heatmaps of a sample's landmarks; stands after all spatial transforms, and after `LoadLandmarksd`.
+class LandmarksToPointsd(MapTransform):
+    """Make points of a sample's landmarks; stands after all spatial transforms, and after `LoadLandmarksd`.
 
-    A missing landmark has a map of NaN: unknown. One that the patch does not show has a map of zeros. Where the
-    transforms mirror, be it by a flip, a transposition or an affine, the landmarks of each pair change places, since
-    the mirror image of a left one is a right one.
+    Where the transforms mirror, be it by a flip, a transposition or an affine, the landmarks of each pair change
+    places, since the mirror image of a left one is a right one.
 
     A sample without landmarks stays as it is.
 
     Args:
-        keys: keys of the heatmaps, C D H W float32 with the image's meta, a channel for each landmark.
-        sigma: standard deviation of the Gaussians, one for all axes or one for each.
-        amplitude: value at the landmark.
-        sigma_unit: `"voxels"` of the image as the network gets it, or `"physical"`, in the unit of its spacing.
+        keys: keys of the points, N 3 (2D: N 2) float32: indices in the patch, which may lie beyond it; NaN where one is
+            missing. These are the truth of targets of kind points; the losses draw heatmaps of them.
         pairs: left and right landmarks, two each, by position (counted from 0) or name. `None`: none; where
             landmarks are paired by name then, the first mirrored sample logs a warning.
         names: of the landmarks, see `scripts.patches.landmark_names`.
-        points_key: key under which the sample gets the landmarks as points, too, N 3 (2D: N 2) float32: indices in the
-            patch, NaN where one is missing or not shown. `None`: it does not.
-        ref_key: key of the image whose grid the heatmaps have.
+        ref_key: key of the image in whose voxels the points are.
 
     Raises:
-        ValueError: for pairs that are none, and a unit that is neither.
+        ValueError: for pairs that are none.
     """
 
     def __init__(
         self,
         keys: KeysCollection,
-        sigma: float | Sequence[float] = 4.0,
-        amplitude: float = 100.0,
-        sigma_unit: str = "voxels",
         pairs: Sequence[Sequence[int | str]] | None = None,
         names: Sequence[str] | None = None,
-        points_key: str | None = None,
         ref_key: str = IMAGE_KEY,
     ) -> None:
         super().__init__(keys)
-        self.sigma = sigma
-        self.amplitude = float(amplitude)
-        self.sigma_unit = check_choice("sigma_unit", sigma_unit, SIGMA_UNITS)
         self.pairs = [] if pairs is None else parse_pairs(pairs, names)
         self._unpaired = pairs_by_name(names) if pairs is None and names is not None else []
         self.names = None if names is None else list(names)
-        self.points_key = points_key
         self.ref_key = ref_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Return the sample with heatmaps, and without `landmarks`.
+        """Return the sample with points, and without `landmarks`.
 
         Raises:
             TypeError: when the image carries no affine.
@@ -133,7 +114,7 @@ class LandmarksToHeatmapsd(MapTransform):
             )
         if SPATIAL_KEY in sample:
             raise ValueError(
-                "the sample's draw has not been carried out: place ApplySpatiald before LandmarksToHeatmapsd"
+                "the sample's draw has not been carried out: place ApplySpatiald before LandmarksToPointsd"
             )
         image = sample[self.ref_key]
         require_meta_tensor(image, self.ref_key)
@@ -141,23 +122,9 @@ class LandmarksToHeatmapsd(MapTransform):
         if _orientation(image) != landmarks[_ORIENTATION].cpu():
             points = swap_pairs(points, self.pairs)
             self._warn_of_pairs()
-        shape = tuple(image.shape[1:])
-        points = points.to(image.device, torch.float32)
-        maps = gaussian_heatmaps(points[None], shape, self._sigma_of(image), self.amplitude)[0]  # 1 N D H W -> N D H W
         for key in self.keys:
-            sample[key] = with_values(image, maps if key == self.keys[0] else maps.clone())
-        if self.points_key is not None:
-            size = torch.tensor(shape, device=points.device)
-            shown = ((points >= -0.5) & (points < size - 0.5)).all(dim=1, keepdim=True)
-            sample[self.points_key] = torch.where(shown, points, torch.nan)
+            sample[key] = points.to(image.device, torch.float32, copy=True)
         return sample
-
-    def _sigma_of(self, image: MetaTensor) -> list[float]:
-        """Standard deviation in voxels, one per axis."""
-        sigma = np.broadcast_to(np.asarray(self.sigma, np.float64), image.ndim - 1)
-        if self.sigma_unit == "physical":
-            sigma = sigma / np.array(spacing_of(image))
-        return [float(value) for value in sigma]
 
     def _warn_of_pairs(self) -> None:
         if self._unpaired and self.names is not None:

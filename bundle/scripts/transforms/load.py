@@ -22,7 +22,7 @@ from .spatial_draw import SPATIAL_KEY
 logger = logging.getLogger(__name__)
 
 _NOTES = (
-    "start", "size", "volume", "spacing", "axes", "ref_label", "found", "start_range", "bounds",
+    "start", "size", "volume", "spacing", "shape", "axes", "ref_label", "found", "start_range", "bounds",
     "bbox_percent", "labeled_ratio",
 )  # fmt: skip
 """Keys of a datum that are no arrays; the sample does not have them."""
@@ -66,8 +66,10 @@ class LoadZarrPatchd(MapTransform):
     voxel is taken, and every array is placed on the image's grid by physical position. Where an array ends
     before the image does, it is unknown.
 
-    A datum with `axes` is read with its axes in that order: `start`, `size`, `spacing`, the arrays, their affines and
-    the components of vectors and normals are along these (see `scripts.volumes.PermutedVolume`).
+    A datum with `shape` is read at so many voxels, which fill the stored image; its arrays are placed likewise.
+
+    A datum with `axes` is read with its axes in that order: `start`, `size`, `spacing`, `shape`, the arrays, their
+    affines and the components of vectors and normals are along these (see `scripts.volumes.PermutedVolume`).
 
     The affine of each tensor maps array index (z, y, x) to physical position; its meta carries `reference_affine` (the
     affine before any spatial transform), `start`, `size`, `spacing`, `dtype` (as stored) and `filename_or_obj`. The
@@ -124,7 +126,7 @@ class LoadZarrPatchd(MapTransform):
         sample = dict(data)
         notes = {key: sample.pop(key, None) for key in _NOTES}
         start, size = patch = tuple([int(n) for n in notes[key]] for key in ("start", "size"))
-        opened = self._open(sample, notes["spacing"], notes["axes"] or STORED_AXES)
+        opened = self._open(sample, notes["spacing"], notes["axes"] or STORED_AXES, notes["shape"])
         draw = sample.get(SPATIAL_KEY)
         if draw is not None:
             patch = tuple(map(list, draw.patch))
@@ -152,27 +154,40 @@ class LoadZarrPatchd(MapTransform):
             self._pool = ThreadPoolExecutor(_MOST_READS, thread_name_prefix="LoadZarrPatchd")
         return self._pool
 
-    def _open(self, sample: Mapping[Hashable, Any], spacing: Sequence[float] | None, axes: str) -> _Opened:
+    def _open(
+        self,
+        sample: Mapping[Hashable, Any],
+        spacing: Sequence[float] | None,
+        axes: str,
+        shape: Sequence[int] | None,
+    ) -> _Opened:
         if self._process != os.getpid():  # the first call, or a fork
             self._forget()
             self._process = os.getpid()
             if self.cache_bytes is not None:
                 set_chunk_cache(self.cache_bytes)
-        name = (axes, str(spacing), *(str(sample.get(key)) for key in self.keys))
+        name = (axes, str(spacing), str(shape), *(str(sample.get(key)) for key in self.keys))
         if name not in self._opened:
-            self._opened[name] = self._open_anew(sample, spacing, axes)
+            self._opened[name] = self._open_anew(sample, spacing, axes, shape)
         return self._opened[name]
 
-    def _open_anew(self, sample: Mapping[Hashable, Any], spacing: Sequence[float] | None, axes: str) -> _Opened:
+    def _open_anew(
+        self,
+        sample: Mapping[Hashable, Any],
+        spacing: Sequence[float] | None,
+        axes: str,
+        shape: Sequence[int] | None,
+    ) -> _Opened:
         stored = None if spacing is None else to_stored(spacing, axes)
-        images = open_stack(sample[IMAGE_KEY], stored, axes)
+        voxels = None if shape is None else to_stored(shape, axes)
+        images = open_stack(sample[IMAGE_KEY], stored, axes, voxels)
         arrays = {IMAGE_KEY: images}
         for key in map(str, self.keys):
             if key != IMAGE_KEY and sample.get(key) is not None:
                 kind = self.kinds.get(key, Kind.LABEL if key in self.masks else None)
                 mode = None if kind is None else resampling_mode(kind)
                 has_components = kind is not None and kind.is_directional
-                arrays[key] = [open_resampled(sample[key], stored, mode, images[0], axes, has_components)]
+                arrays[key] = [open_resampled(sample[key], stored, mode, images[0], axes, has_components, voxels)]
         for key, volumes in arrays.items():
             for volume in volumes:
                 _check_shape(volume, images[0], key)

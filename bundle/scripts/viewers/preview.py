@@ -10,8 +10,10 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from ..geometry import Kind, Target, activate_prediction
+from ..geometry.peaks import peak_points
 from .colours import grey, target_colours, value_limits
 from .embedding_colours import embedding_colours
+from .landmark_panels import landmark_panels
 
 MIN_PANEL = 192
 """Smaller slices are enlarged by a whole factor until they are about this wide."""
@@ -33,11 +35,12 @@ def write_preview(
 
     The upper row shows the image and the truth of every target, the lower row the prediction under its truth. An
     embedding, which has no truth, shows its first three principal components in the upper row and the next three below.
+    Landmarks are marked on the image's maximum along z.
 
     Args:
         stem: path without suffix.
         image: C D H W; the first channel is shown.
-        labels: per target that has a truth 1 D H W (classes) or C D H W, as `PrepareTargets` makes them.
+        labels: per target that has a truth 1 D H W (classes), C D H W or points C 3, as `PrepareTargets` makes them.
         predictions: per target C D H W, network output without activation.
         targets: the parsed table.
         frames_per_second: of the GIF.
@@ -61,7 +64,8 @@ def preview_frames(
     targets: Mapping[str, Target],
 ) -> list[np.ndarray]:
     """One picture H W 3 uint8 per z slice; arguments as in `write_preview`."""
-    upper: list[tuple[str, np.ndarray | None]] = [("image", grey(image[0].float().numpy()))]
+    raw = grey(image[0].float().numpy())
+    upper: list[tuple[str, np.ndarray | None]] = [("image", raw)]
     lower: list[tuple[str, np.ndarray | None]] = [("", None)]
     for name, target in targets.items():
         if target.kind is Kind.EMBEDDING:
@@ -70,6 +74,12 @@ def preview_frames(
             lower.append((f"{name}: components 4 to 6", embedding_colours(vectors, 3)))
             continue
         truth = labels[name].float().numpy()
+        if target.kind is Kind.POINTS and truth.ndim == 2:
+            found = peak_points(predictions[name].float()[None])[0].numpy()  # C D H W -> C 3
+            panels = landmark_panels(raw, truth, found)
+            upper.append((f"{name}: true landmarks", panels[0]))
+            lower.append((f"{name}: and predicted ones", panels[1]))
+            continue
         batch = predictions[name].float()[None]  # C D H W -> B C D H W
         values = activate_prediction(batch, target)[0].numpy()  # B C D H W -> C D H W
         if target.kind is Kind.LABEL and len(truth) < len(values):

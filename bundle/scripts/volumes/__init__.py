@@ -30,7 +30,7 @@ from .permuted import (
 )
 from .placement import open_resampled, open_stack, resampling_mode
 from .points import POINTS_KEY, Point, read_points, write_points
-from .resample import ResampledVolume
+from .resample import ResampledVolume, fit
 from .statistics import value_statistics, volume_statistics
 from .tolerant import read_tolerant, tolerant_volume
 from .volume import Volume, open_volume
@@ -63,6 +63,7 @@ __all__ = [
     "create_ome_zarr",
     "decode",
     "encode",
+    "fit",
     "is_url",
     "landmarks_to_voxels",
     "lattice",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from .dicom import is_dicom_folder, open_dicom
 from .nifti import open_nifti
 from .npy import open_npy
 from .npz import open_npz
@@ -20,8 +21,11 @@ OPENERS: dict[str, Callable[[str], OpenedArray]] = {
     ".npy": open_npy,
     ".npz": open_npz,
     ".png": open_png,
+    ".dcm": open_dicom,
 }
 """Opener by suffix, for files that are no zarr."""
+
+_ZARR_METADATA = ("zarr.json", ".zarray", ".zgroup")
 
 
 def opener_of(path: str) -> Callable[[str], OpenedArray]:
@@ -38,3 +42,9 @@ def opener_of(path: str) -> Callable[[str], OpenedArray]:
         f"{path}: '{Path(path).suffix or name}' is no known suffix; expected a zarr folder, or a file ending in "
         f"{', '.join(OPENERS)}"
     )
+
+
+def folder_opener_of(path: str) -> Callable[[str], OpenedArray] | None:
+    """The opener for a folder that is no zarr: one of a DICOM series; `None` for every other."""
+    is_zarr = any((Path(path) / name).exists() for name in _ZARR_METADATA)
+    return open_dicom if not is_zarr and is_dicom_folder(path) else None

@@ -57,6 +57,44 @@ class AxisMap:
         low, high = (np.clip(index, 0, self.extent - 1).astype(np.int64) for index in (low, high))
         return low, high, weight.astype(np.float32)
 
+    def covered(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The first and the last source voxel that `area` counts for each target voxel; ascending."""
+        if self.scale <= 1:
+            low, high, _ = self.linear(first, count)
+            return low, high
+        positions = self.positions(first, count)
+        low = np.floor(positions - self.scale / 2 + (0.5 + _AT_A_VOXEL))
+        high = np.ceil(positions + self.scale / 2 + (0.5 - _AT_A_VOXEL)) - 1
+        low, high = (np.clip(index, 0, self.extent - 1).astype(np.int64) for index in (low, high))
+        return low, high
+
+    def area(self, first: int, count: int) -> tuple[int, np.ndarray]:
+        """The source voxels that each target voxel covers, and by what share of it.
+
+        Along an axis on which target voxels are no larger than source voxels, these are the weights of `linear`.
+
+        Returns:
+            the first source voxel that counts, and weights (float32), target x source voxels, whose rows have sum 1.
+        """
+        positions = self.positions(first, count)
+        if self.scale <= 1:
+            low, high, weight = self.linear(first, count)
+            begin, end = int(low[0]), int(high[-1]) + 1
+            matrix = np.zeros((count, end - begin), np.float32)
+            np.add.at(matrix, (np.arange(count), low - begin), 1 - weight)
+            np.add.at(matrix, (np.arange(count), high - begin), weight)
+            return begin, matrix
+        first_source, last_source = self.covered(first, count)
+        begin, end = int(first_source[0]), int(last_source[-1]) + 1
+        source = np.arange(begin, end)
+        upper, lower = (positions + side * self.scale / 2 for side in (1, -1))
+        overlap = np.minimum(upper[:, None], source + 0.5) - np.maximum(lower[:, None], source - 0.5)
+        matrix = np.clip(overlap, 0, None)
+        matrix[matrix < _AT_A_VOXEL] = 0
+        outside = matrix.sum(axis=1) == 0  # beyond the border its voxel counts
+        matrix[outside, np.where(positions[outside] < begin, 0, -1)] = 1
+        return begin, (matrix / matrix.sum(axis=1, keepdims=True)).astype(np.float32)
+
 
 def gather(block: np.ndarray, indices: Sequence[np.ndarray]) -> np.ndarray:
     """Pick voxels of a block C D H W by their indices along z, y, x; returns C d h w."""
@@ -93,6 +131,33 @@ def interpolate(
             slab = _between(block, (low[part], high[part], weight[part]), 1, values)
             _between(_between(slab, y_tap, 2), x_tap, 3, out=found[:, part])
     return found
+
+
+def average(
+    block: np.ndarray, matrices: Sequence[np.ndarray], values: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Weighted means of a block, C D H W, along one axis after the other; NaN where one that counts is NaN.
+
+    Args:
+        block: source voxels as stored.
+        matrices: weights of each axis, as `AxisMap.area` returns them, from the block's first voxel.
+        values: turns stored numbers C D H W into float32.
+
+    Returns:
+        float32.
+    """
+    array = values(block)
+    unknown = ~np.isfinite(array)
+    if unknown.any():  # 0 x NaN would reach voxels that do not count it
+        missing = _averaged(unknown.astype(np.float32), matrices) > 0
+        return np.where(missing, np.float32(np.nan), _averaged(np.where(unknown, 0, array), matrices))
+    return _averaged(array, matrices)
+
+
+def _averaged(array: np.ndarray, matrices: Sequence[np.ndarray]) -> np.ndarray:
+    for axis, matrix in enumerate(matrices, start=1):
+        array = np.moveaxis(np.tensordot(matrix, array, axes=(1, axis)), 0, axis)
+    return np.ascontiguousarray(array, np.float32)
 
 
 def _between(

@@ -13,7 +13,7 @@ from monai.utils import MetaKeys, ensure_tuple
 from .paths import repair_url, split_level
 from .volume import Volume, open_volume
 
-_SUFFIXES = (".zarr", ".nii", ".nii.gz", ".tif", ".tiff", ".npy", ".npz", ".png")
+_SUFFIXES = (".zarr", ".nii", ".nii.gz", ".tif", ".tiff", ".npy", ".npz", ".png", ".dcm")
 
 
 class ZarrReader(ImageReader):

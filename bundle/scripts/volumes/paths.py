@@ -7,7 +7,10 @@ from pathlib import Path
 
 _URL = re.compile(r"^(?:[A-Za-z0-9+.-]+::)*[A-Za-z][A-Za-z0-9+.-]+://")
 
-_SUFFIXES = (".ome.zarr", ".zarr", ".nii.gz", ".nii", ".ome.tiff", ".ome.tif", ".tiff", ".tif", ".npy", ".npz", ".png")
+_SUFFIXES = (
+    *(".ome.zarr", ".zarr", ".nii.gz", ".nii", ".ome.tiff", ".ome.tif", ".tiff", ".tif"),
+    *(".npy", ".npz", ".png", ".dcm"),
+)
 
 
 def split_level(path: str) -> tuple[str, int | None]:

@@ -14,7 +14,7 @@ from .grid import Triple, as_triple
 from .ngff import parse_multiscale
 from .paths import is_url, split_level
 from .permuted import STORED_AXES, permute_axes, to_view
-from .resample import place, resample
+from .resample import fit, fitted_spacing, place, resample
 from .stores import open_store
 from .volume import Volume, open_volume
 
@@ -33,8 +33,9 @@ def open_resampled(
     like: Volume | None = None,
     axes: str = STORED_AXES,
     has_components: bool = False,
+    shape: Sequence[int] | None = None,
 ) -> Volume:
-    """Open a volume at exactly a spacing, and on the grid of another volume.
+    """Open a volume at exactly a spacing or number of voxels, and on the grid of another volume.
 
     Of a pyramid the coarsest level is taken that is along every axis as fine as wanted, or as the finest level is; a
     path that names a level (`PATH::1`, or the level's own array) is taken at its word. That level is resampled.
@@ -45,9 +46,12 @@ def open_resampled(
         mode: `"linear"`, `"nearest"` or `"normal"`, see `ResampledVolume`; default nearest for integers without
             encoding, linear for everything else.
         like: place the array on this volume's grid by physical position; what lies outside of the array counts as
-            padding. Where one of the two stores states no geometry, the shapes must be equal.
+            padding. Where one of the two stores states no geometry, the shapes must be equal (with `shape`: those of
+            what is stored, at the finest level).
         axes: order in which the axes are seen, see `PermutedVolume`; that of `like`, too. `spacing` is along z, y, x.
         has_components: whether the channels are components along z, y, x, which then change places with the axes.
+        shape: voxels z, y, x, whose outer edges are those of the stored image, so that its aspect may change; with
+            `spacing` only of a store that states none.
 
     Returns:
         what is stored, where its grid is the wanted one, or where it states no geometry (`spacing` then is its voxel
@@ -55,10 +59,13 @@ def open_resampled(
 
     Raises:
         FileNotFoundError: where nothing is at the path.
-        ValueError: as `open_volume`; for a spacing that is not positive; for arrays that cannot be placed: their units
-            differ, they have no voxel in common, or one states no geometry and the shapes differ.
+        ValueError: as `open_volume`; for a spacing that is not positive, a shape that is none, and both of a store that
+            states its voxel size; for arrays that cannot be placed: their units differ, they have no voxel in common,
+            or one states no geometry and the shapes differ.
     """
     path = str(path)
+    if shape is not None:
+        return _open_fitted(path, spacing, mode, like, axes, has_components, as_shape(shape, f"{path}: shape"))
     if spacing is None:
         return permute_axes(open_volume(path), axes, has_components)
     wanted = as_triple(spacing, f"{path}: spacing", positive=True)
@@ -72,20 +79,55 @@ def open_resampled(
             return volume
         _report_upsampling(volume, wanted)
         return resample(volume, wanted, mode or _mode_of(volume))
+    return _on_grid_of(volume, like, mode or _mode_of(volume))
+
+
+def _on_grid_of(volume: Volume, like: Volume, mode: str) -> Volume:
     if volume.states_geometry and like.states_geometry:
-        return place(volume, like, mode or _mode_of(volume))
+        return place(volume, like, mode)
     if volume.spatial_shape == like.spatial_shape:
         return volume
     silent = volume if not volume.states_geometry else like
     raise ValueError(
-        f"{path} has shape {volume.spatial_shape}, the image {like.path} has {like.spatial_shape} (z y x), and "
+        f"{volume.path} has shape {volume.spatial_shape}, the image {like.path} has {like.spatial_shape} (z y x), and "
         f"{silent.path} states no voxel size, so that physical position cannot place one on the other: convert it to "
         "OME-Zarr with 'python -m scripts convert IN OUT --spacing z,y,x', or give arrays of one shape"
     )
 
 
+def _open_fitted(
+    path: str,
+    spacing: Sequence[float] | None,
+    mode: str | None,
+    like: Volume | None,
+    axes: str,
+    has_components: bool,
+    shape: tuple[int, int, int],
+) -> Volume:
+    """As `open_resampled`, with a number of voxels."""
+    voxel_size = None if spacing is None else as_triple(spacing, f"{path}: spacing", positive=True)
+    base, level = split_level(path)
+    stored = open_volume(path, level=level or 0, spacing=voxel_size)
+    if stored.states_geometry and voxel_size is not None:
+        raise ValueError(f"{path}: 'shape' and 'spacing' both say how large its voxels are to be; give one of them")
+    volume = stored
+    if level is None and (spacings := level_spacings(base)):
+        volume = open_volume(path, level=_pick_level(spacings, fitted_spacing(stored, shape)))
+    stored, volume = (permute_axes(one, axes, has_components) for one in (stored, volume))
+    mode = mode or _mode_of(volume)
+    mode = "area" if mode == "linear" else mode
+    if like is not None and stored.states_geometry and like.states_geometry:
+        return place(volume, like, mode)
+    if like is not None:  # without positions, voxels of the one must be those of the other, as they are stored
+        _on_grid_of(stored, permute_axes(open_volume(like.path), axes), mode)
+    return fit(volume, to_view(shape, axes), mode, stored)
+
+
 def open_stack(
-    paths: str | Path | Sequence[str | Path], spacing: Sequence[float] | None = None, axes: str = STORED_AXES
+    paths: str | Path | Sequence[str | Path],
+    spacing: Sequence[float] | None = None,
+    axes: str = STORED_AXES,
+    shape: Sequence[int] | None = None,
 ) -> list[Volume]:
     """Open the arrays that are stacked as the channels of one image.
 
@@ -93,6 +135,7 @@ def open_stack(
         paths: one path, or several.
         spacing: voxel size z, y, x, exactly; the further arrays are placed on the first one's grid. `None`: as stored.
         axes: order in which the axes are seen, see `PermutedVolume`.
+        shape: voxels z, y, x at which they are read, see `open_resampled`.
 
     Raises:
         FileNotFoundError, ValueError: as `open_resampled`.
@@ -100,7 +143,7 @@ def open_stack(
     several = [paths] if isinstance(paths, (str, Path)) else list(paths)
     volumes: list[Volume] = []
     for path in several:
-        volumes.append(open_resampled(path, spacing, "linear", volumes[0] if volumes else None, axes))
+        volumes.append(open_resampled(path, spacing, "linear", volumes[0] if volumes else None, axes, shape=shape))
     return volumes
 
 
@@ -110,6 +153,18 @@ def resampling_mode(kind: Kind | str) -> str:
     if kind is Kind.NORMAL:
         return "normal"
     return "nearest" if kind.interpolation == "nearest" else "linear"
+
+
+def as_shape(shape: Sequence[int], name: str) -> tuple[int, int, int]:
+    """Three whole numbers of voxels.
+
+    Raises:
+        ValueError: for anything else; names what it is.
+    """
+    values = list(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else []
+    if len(values) != 3 or not all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in values):
+        raise ValueError(f"{name} must be three whole numbers of voxels z, y, x, at least 1; got {shape!r}")
+    return values[0], values[1], values[2]
 
 
 def level_spacings(path: str) -> list[Triple]:

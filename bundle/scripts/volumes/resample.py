@@ -12,11 +12,11 @@ import numpy as np
 from .derived import DerivedVolume
 from .encoding import ATTRIBUTE
 from .grid import Grid
-from .interpolation import AxisMap, gather, interpolate
+from .interpolation import AxisMap, average, gather, interpolate
 from .source import ArraySource
 from .volume import Triplet, Volume
 
-MODES = ("linear", "nearest", "normal")
+MODES = ("linear", "area", "nearest", "normal")
 
 _SAME_SPACING = 1e-4
 _SAME_POSITION = 1e-2
@@ -32,6 +32,8 @@ class ResampledVolume(DerivedVolume):
     - `"linear"` (images, scalars, vectors): of the decoded values, float32. A voxel between several is NaN where one
       of these is. Where the grid is coarser than the stored one, what lies between the two nearest voxels does not
       count: choose a stored level that is not much finer.
+    - `"area"` (images that are made much smaller): the mean of all stored voxels that a voxel covers, float32; along an
+      axis that does not get coarser, linear. NaN where one of these is. Parts agree with the whole to rounding.
     - `"nearest"` (labels, masks): the voxel that holds the centre; type and encoding stay.
     - `"normal"` (unit vectors): linear over those that are there (zero and NaN are none), at length 1; zero where less
       than half of the weight is on vectors that are there. Directions stay what they are in space.
@@ -103,7 +105,9 @@ class ResampledVolume(DerivedVolume):
         found = np.empty_like(boxes)
         for n, (axis, (first, stop)) in enumerate(zip(self._maps, self._inside, strict=True)):
             low = high = axis.nearest(first, stop - first)
-            if self.mode != "nearest":
+            if self.mode == "area":
+                low, high = axis.covered(first, stop - first)
+            elif self.mode != "nearest":
                 low, high, _ = axis.linear(first, stop - first)
             begin, end = boxes[:, 0, n], boxes[:, 0, n] + boxes[:, 1, n]
             found[:, 0, n] = first + np.searchsorted(high, begin)
@@ -137,6 +141,13 @@ class ResampledVolume(DerivedVolume):
             return np.ascontiguousarray(
                 gather(block, [index - low for index, (low, _) in zip(picks, box, strict=True)])
             )
+        if self.mode == "area":
+            areas = [axis.area(low, n) for axis, low, n in zip(self._maps, start, size, strict=True)]
+            box = [(first, first + weights.shape[1]) for first, weights in areas]
+            needs_all = self.base.encoding is not None and self.base.encoding.zero_is_missing
+            block = self._read_base(box, None if needs_all else channels)
+            found = average(block, [weights for _, weights in areas], self.base.decode)
+            return found[channels] if needs_all else found
         taps = [axis.linear(low, n) for axis, low, n in zip(self._maps, start, size, strict=True)]
         box = [(int(low[0]), int(high[-1]) + 1) for low, high, _ in taps]
         taps = [(low - at, high - at, weight) for (low, high, weight), (at, _) in zip(taps, box, strict=True)]
@@ -182,6 +193,39 @@ def resample(volume: Volume, spacing: Sequence[float], mode: str) -> Volume:
     z, y, x = (t + (new - old) / 2 for t, old, new in zip(volume.translation, have, spacing, strict=True))
     grid = Grid((float(spacing[0]), float(spacing[1]), float(spacing[2])), (z, y, x), volume.unit)
     return ResampledVolume(volume, grid, (d, h, w), mode)
+
+
+def fit(volume: Volume, shape: Sequence[int], mode: str, edges_of: Volume | None = None) -> Volume:
+    """See a volume at another number of voxels; the outer edges stay where they are, so that its aspect may change.
+
+    Args:
+        volume: what is stored.
+        shape: voxels z, y, x.
+        mode: see `ResampledVolume`; `"area"` for images, whose details would alias when they are made smaller.
+        edges_of: whose outer edges are meant; `None`: the volume's own. Levels of a pyramid may differ in theirs.
+
+    Returns:
+        the volume itself where it has so many voxels and these edges; otherwise it states a geometry where the volume
+        does.
+    """
+    whole = volume if edges_of is None else edges_of
+    spacing = fitted_spacing(whole, shape)
+    shift = np.abs(_first_edge(volume) - _first_edge(whole)) / volume.spacing
+    is_same = np.allclose(spacing, volume.spacing, rtol=_SAME_SPACING, atol=0) and shift.max() <= _SAME_POSITION
+    if tuple(shape) == volume.spatial_shape and is_same:
+        return volume
+    z, y, x = (edge + new / 2 for edge, new in zip(_first_edge(whole), spacing, strict=True))
+    d, h, w = map(int, shape)
+    grid = Grid(spacing, (z, y, x), volume.unit)
+    fitted = ResampledVolume(volume, grid, (d, h, w), mode)
+    fitted.states_geometry = volume.states_geometry
+    return fitted
+
+
+def fitted_spacing(volume: Volume, shape: Sequence[int]) -> tuple[float, float, float]:
+    """Voxel size z, y, x with which so many voxels fill a volume."""
+    z, y, x = (old * n / new for old, n, new in zip(volume.spacing, volume.spatial_shape, shape, strict=True))
+    return z, y, x
 
 
 def _rounded(length: float) -> int:
@@ -232,9 +276,14 @@ def _position(volume: Volume, index: int | np.ndarray) -> np.ndarray:
     return np.array(volume.translation) + index * np.array(volume.spacing)
 
 
+def _first_edge(volume: Volume) -> np.ndarray:
+    """Position of the outer edges before voxel 0, along z, y, x."""
+    return _position(volume, 0) - np.array(volume.spacing) / 2
+
+
 def _extent(volume: Volume) -> str:
     """Outer edges along z, y, x, in words."""
-    low = _position(volume, 0) - np.array(volume.spacing) / 2
+    low = _first_edge(volume)
     high = low + np.array(volume.spatial_shape) * np.array(volume.spacing)
     axes = (f"{axis} {a:g} to {b:g}" for axis, a, b in zip("zyx", low, high, strict=True))
     return f"{', '.join(axes)} {volume.unit or ''}".rstrip()

@@ -14,7 +14,7 @@ import numpy as np
 
 from .axes import AxisLayout
 from .encoding import Encoding, decode
-from .formats import opener_of
+from .formats import folder_opener_of, opener_of
 from .grid import Grid, Triple, as_triple
 from .paths import is_url, require_exists, short_name, split_level
 from .source import ArraySource, OpenedArray
@@ -230,8 +230,8 @@ def open_volume(
     """Open a volume of any supported format.
 
     Formats: zarr v2 and v3 arrays, OME-Zarr 0.4 and 0.5 images (also a label image or one level inside), NIfTI, TIFF,
-    npy, npz, PNG. Zarr may be a URL that fsspec knows (`s3://`, `https://`, `memory://`). Axes without names are y x,
-    z y x or c z y x.
+    npy, npz, PNG, DICOM (a file, or the folder of a series). Zarr may be a URL that fsspec knows (`s3://`, `https://`,
+    `memory://`). Axes without names are y x, z y x or c z y x.
 
     Args:
         path: local path or URL; `PATH::2` is `PATH` with `level=2`.
@@ -263,11 +263,14 @@ def open_volume(
 def _open(path: str, level: int | None, spacing: Triple | None) -> OpenedArray:
     if not is_url(path):
         require_exists(path)
-    if is_url(path) or Path(path).is_dir():
+    opener: Callable[[str], OpenedArray] | None = None
+    if not is_url(path):
+        opener = folder_opener_of(path) if Path(path).is_dir() else opener_of(path)
+    if opener is None:
         return open_zarr(path, level, spacing)
     if level not in (None, 0):
         raise ValueError(f"{path}: level {level} does not exist; a file has level 0 only")
-    return opener_of(path)(path)
+    return opener(path)
 
 
 def _warn_if_far(path: str, found: Triple, wanted: Triple) -> None:

@@ -5,6 +5,14 @@ from .config_values import at_most, common_spacing, sample_keys, trained_paramet
 from .crop_inputs import crop_inputs
 from .embedding_stores import check_embedding_stores, check_head
 from .faults import RunError, show_run_errors_plainly
+from .landmark_predictions import (
+    checkpoint_files,
+    landmark_evaluator,
+    landmark_inputs,
+    predict_after_training,
+    predict_landmarks,
+)
+from .landmark_samples import LandmarkSamples
 from .phantom import phantom, truth_box
 from .processes import join_processes
 from .segment_each import segment_each
@@ -12,18 +20,24 @@ from .start import load_weights, start_training
 from .sweeps.validate_samples import validate_samples
 
 __all__ = [
+    "LandmarkSamples",
     "RunError",
     "at_most",
     "check_embedding_stores",
     "check_head",
     "check_inference",
     "check_training",
+    "checkpoint_files",
     "common_spacing",
     "crop_inputs",
     "current_parser",
     "join_processes",
+    "landmark_evaluator",
+    "landmark_inputs",
     "load_weights",
     "phantom",
+    "predict_after_training",
+    "predict_landmarks",
     "sample_keys",
     "segment_each",
     "show_run_errors_plainly",

@@ -11,12 +11,12 @@ import torch
 from monai.bundle import ConfigParser
 
 from ..engines import find_checkpoint
-from ..geometry import IMAGE_KEY, check_precision, target_faults
-from ..inferers import slice_sizes
+from ..geometry import IMAGE_KEY, Kind, check_precision, parse_targets, target_faults
+from ..inferers import dropout_layers, slice_sizes
 from ..losses import loss_faults
 from ..metrics import metric_faults
 from ..networks import check_patch_size, differences, match_weights
-from ..patches import volume_faults
+from ..patches import ID_KEY, row_landmarks, volume_faults
 from ..volumes import open_volume
 from .components import component_faults
 from .faults import raise_faults, root_message, show_run_errors_plainly
@@ -71,6 +71,7 @@ def check_inference(parser: ConfigParser | None = None) -> None:
         faults += _collect(lambda: _precision_faults(parser))
         faults += _collect(lambda: _network_faults(parser, _window_sizes(parser)))
         faults += _collect(lambda: _input_faults(_value(parser, "input_data"), _in_channels(parser)))
+        faults += _collect(lambda: _landmark_faults(parser))
     if not faults:
         faults += _collect(lambda: _value(parser, "evaluator") and [])
     raise_faults(faults, "the inference")
@@ -214,7 +215,11 @@ def _weight_files(parser: ConfigParser) -> list[tuple[str, str]]:
     files = []
     if "weights" in parser and _value(parser, "weights") is not None:
         weights = _value(parser, "weights")
-        files += [("weights", path) for path in (weights if isinstance(weights, list) else [weights])]
+        several = weights if isinstance(weights, list) else [weights]
+        for path in several:
+            is_folder = isinstance(path, str | Path) and Path(path).is_dir()
+            held = sorted(Path(path).glob("*.pt")) if is_folder else []
+            files += [("weights", str(one)) for one in held or [path]]
     if "load_model" in parser:
         ckpt_dir, name = _value(parser, "ckpt_dir"), _value(parser, "model_name")
         found = find_checkpoint(_value(parser, "load_model"), ckpt_dir, name)
@@ -222,10 +227,37 @@ def _weight_files(parser: ConfigParser) -> list[tuple[str, str]]:
     return files
 
 
+def _landmark_faults(parser: ConfigParser) -> list[str]:
+    """Faults of an inference of landmarks: annotations of other landmarks, dropout that the network does not have."""
+    if "mc_dropout" not in parser:
+        return []
+    targets = parse_targets(_value(parser, "targets"))
+    points = [target for target in targets.values() if target.kind is Kind.POINTS]
+    if len(points) != 1:
+        names = ", ".join(target.name for target in points)
+        return [f"targets: expected one of kind points, whose landmarks are to be found; got {names or 'none'}"]
+    count = points[0].channels
+    faults = []
+    for row in _value(parser, "input_data"):
+        given = row_landmarks(row)
+        if given is not None and len(given.names) != count:
+            name = row.get(ID_KEY, row[IMAGE_KEY])
+            faults.append(f"{name}: has {len(given.names)} landmarks; the network finds {count}")
+    if _value(parser, "mc_dropout") and not dropout_layers(_value(parser, "network_def")):
+        faults.append(
+            "mc_dropout: the network has no dropout; train it with a 'dropout' above 0, or set mc_dropout to 0"
+        )
+    return faults
+
+
 def _input_faults(data: Sequence[Mapping[str, Any]], in_channels: int | None) -> list[str]:
-    volumes = [open_volume(datum[IMAGE_KEY]) for datum in data]
-    return [
-        f"input {volume.path} has {volume.channels} channels, the network takes in_channels = {in_channels}"
-        for volume in volumes
-        if in_channels is not None and volume.channels != in_channels
-    ]
+    faults = []
+    for datum in data:
+        given = datum[IMAGE_KEY]
+        volumes = [open_volume(path) for path in ([given] if isinstance(given, str | Path) else given)]
+        channels = sum(volume.channels for volume in volumes)
+        if in_channels is not None and channels != in_channels:
+            faults.append(
+                f"input {volumes[0].path} has {channels} channels, the network takes in_channels = {in_channels}"
+            )
+    return faults

@@ -8,15 +8,26 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-from ..geometry import IMAGE_KEY, stored_keys
+from ..geometry import IMAGE_KEY, Kind, stored_keys, stored_kinds
 from ..patches import open_images
 
 T = TypeVar("T")
 
 
-def sample_keys(targets: Mapping[str, Any]) -> list[str]:
-    """Keys that are loaded for each sample: the image, then what the targets are read or derived from, and masks."""
-    return [IMAGE_KEY, *stored_keys(targets)]
+def sample_keys(targets: Mapping[str, Any], volumes: Sequence[Mapping[str, Any]] | None = None) -> list[str]:
+    """Keys that are loaded for each sample: the image, then what the targets are read or derived from, and masks.
+
+    Args:
+        targets: the `targets` table.
+        volumes: the `volumes` table; a target of kind points that none of them has as an array is made of landmarks,
+            and not loaded.
+    """
+    kinds = stored_kinds(targets)
+
+    def is_loaded(key: str) -> bool:
+        return volumes is None or kinds[key] is not Kind.POINTS or any(row.get(key) for row in volumes)
+
+    return [IMAGE_KEY, *(key for key in stored_keys(targets) if is_loaded(key))]
 
 
 def common_spacing(volumes: Sequence[Mapping[str, Any]]) -> list[float]:

@@ -35,6 +35,7 @@ SETTINGS = (
     "squeeze_excitation",
     "se_ratio",
     "stochastic_depth_p",
+    "dropout",
     "norm",
     "act",
     "conv_bias",
@@ -42,6 +43,7 @@ SETTINGS = (
     "activation_checkpointing",
     "decoder",
     "deep_supervision",
+    *("input_size", "landmark_names", "pairs", "decoding", "image_spacing", "image_unit", "landmark_indices"),
 )
 """What a trained network needs to be built again."""
 
@@ -207,6 +209,11 @@ _MACHINERY = (
     "augment",
     "train",
     "validate",
+    "predict",
+    "rows",
+    "stages",
+    "fitted_volumes",
+    "samples",
     "reorient",
     "average",
     "early_stopping",

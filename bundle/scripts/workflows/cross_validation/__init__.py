@@ -1,0 +1,1 @@
+"""Trainings fold by fold: what `folds` is made of."""

@@ -1,0 +1,1 @@
+"""Results of landmark predictions: tables, scores, bins of uncertainty, pictures, report."""
