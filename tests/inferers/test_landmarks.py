@@ -220,6 +220,31 @@ def test_uncertainties_of_two_networks_by_hand(image):
         assert distances(prediction.members[name], network.points[0]).max() < 1e-3
 
 
+def test_members_read_by_their_mean_place_count_alike_however_steep_their_maps_are(image):
+    """Heights differ by hundreds and mean nothing: what is averaged is the share of each voxel in its map."""
+
+    class Raised(Known):
+        def forward(self, x):
+            return {"heatmaps": super().forward(x)["heatmaps"] + 300}
+
+    members = {"a": Known([[8, 10, 6]], 200.0), "b": Raised([[8, 13, 10]], 40.0, sigma=1.0)}
+    options = {"decoding": "soft_argmax", "temperature": 2.0, "members": members}
+    prediction = LandmarkInferer(SHAPE, **options)(image, nn.Identity())
+    shares, places = [], []
+    index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), axis=-1)
+    for network in members.values():
+        values = np.exp(network(torch.zeros(1, 1, *SHAPE))["heatmaps"][0, 0].double().numpy() / 2.0 - 200)
+        shares.append(values / values.sum())
+        places.append((index * shares[-1][..., None]).sum(axis=(0, 1, 2)))
+    mean = np.mean(shares, axis=0)
+    assert np.allclose(prediction.heatmaps[0], mean, atol=1e-5)
+    points, height = prediction.found["emha"]
+    assert points[0] == pytest.approx(np.mean(places, axis=0), abs=0.01)
+    assert height == pytest.approx([mean.max()], rel=1e-3)
+    assert prediction.found["smha"][1] == pytest.approx([shares[0].max()], rel=1e-3)
+    assert prediction.found["smha"][0][0] == pytest.approx(places[0], abs=0.01)
+
+
 def test_s_mha_is_of_the_member_that_is_asked_for(image):
     members = {"a": Known([[8, 10, 6]], 100.0), "b": Known([[8, 13, 10]], 60.0)}
     inferer = LandmarkInferer(SHAPE, members=members, smha_member=1, uncertainties=["emha", "smha"])

@@ -13,7 +13,7 @@ from torch import nn
 
 from ..geometry import Kind, did_you_mean, parse_targets
 from ..landmarks import DECODINGS, EVALUATION_MODES, decode_at, e_cpv, fit_gaussians, scale_points
-from ..landmarks.decoding import SCALE_HEATMAP_FIRST, SUBPIXEL, USE_INPUT_SIZE
+from ..landmarks.decoding import SCALE_HEATMAP_FIRST, SOFT_ARGMAX, SUBPIXEL, USE_INPUT_SIZE
 from ..volumes import Volume, fit, open_stack
 from .landmark_passes import LandmarkPasses
 from .window_transform import WindowTransform, bound, transformed
@@ -40,7 +40,8 @@ class LandmarkPrediction:
             members, else `smha`. The numbers of `smha` and `emha` are activations: the higher, the surer.
         members: points of each member.
         columns: further numbers, N each.
-        heatmaps: mean of all members, N D H W float32 on the CPU, at the network's resolution.
+        heatmaps: mean of all members, N D H W float32 on the CPU, at the network's resolution; with the decoding
+            `soft_argmax` of their weights exp(value / temperature), whose sum is 1.
         image: what the network got, C D H W float32 on the CPU.
         grid_shape: voxels z, y, x of the evaluated grid.
     """
@@ -176,7 +177,7 @@ class LandmarkInferer(Inferer):
             predict = self._predictor(image.shape[1:], one, args, kwargs)
             for suffix, heatmaps in self.passes(image.to(device), one, predict):
                 found = self._decode(heatmaps, full)
-                passes[-1].add(heatmaps, found)
+                passes[-1].add(self._averaged(heatmaps), found)
                 members[f"{name}{suffix}"] = found[0]
         shape = tuple(image.shape[1:]) if self.evaluation_mode == USE_INPUT_SIZE else full
         total = passes[0].total
@@ -248,6 +249,18 @@ class LandmarkInferer(Inferer):
             self.evaluation_mode, heatmaps, full, self.decoding, temperature=self.temperature, window=self.window
         )
 
+    def _averaged(self, heatmaps: torch.Tensor) -> torch.Tensor:
+        """What is averaged of heatmaps 1 N D H W: weights, where these alone are trained and heights mean nothing."""
+        if self.decoding != SOFT_ARGMAX:
+            return heatmaps
+        return (heatmaps / self.temperature).flatten(2).softmax(dim=2).reshape_as(heatmaps)
+
+    def _decodable(self, averaged: torch.Tensor) -> torch.Tensor:
+        """Heatmaps with these weights."""
+        if self.decoding != SOFT_ARGMAX:
+            return averaged
+        return self.temperature * averaged.clamp(min=torch.finfo(averaged.dtype).tiny).log()
+
     def _methods(
         self, own: _Passes, mean: torch.Tensor, members: list[torch.Tensor], full: Sequence[int]
     ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -259,7 +272,8 @@ class LandmarkInferer(Inferer):
             elif method == SMHA and len(own.found) == 1:
                 points, values = own.found[0]
             else:
-                points, values = self._decode(own.total / len(own.found) if method == SMHA else mean, full)
+                maps = own.total / len(own.found) if method == SMHA else mean
+                points, values = self._decode(self._decodable(maps), full)
             found[method] = _numbers(points[0]), _numbers(values[0])
         first = next(method for method in (ECPV, EMHA, SMHA) if method in found)
         return {first: found.pop(first), **found}
