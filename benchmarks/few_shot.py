@@ -7,6 +7,7 @@ Methods, each of 300 iterations of the head or the network:
 
 - pretrained: a head on stored embeddings of the pre-trained network, one voxel a patch (`contrastive.json`,
   `embed.json`, `saved_embeddings.json`). Pre-trained once per data set.
+- discriminant: a linear head in closed form on the same embeddings (`discriminant_head.json`); one iteration.
 - scratch: the same network and head from random weights, on the same points (`sparse_baseline.json`).
 - raw: the same head on the image's intensities.
 - tuned: the pre-trained network trained on with its head (`freeze_base` false).
@@ -66,11 +67,12 @@ from scripts.volumes import create_ome_zarr, open_volume, write_points
 NAME = "few_shot"
 CONFIGS = harness.ROOT / "bundle" / "configs"
 NETWORK = {"features_per_stage": [8, 16, 32], "n_blocks_per_stage": [1, 1, 1], "h_channels": 12}
-METHODS = ("pretrained", "scratch", "raw", "tuned", "dense")
-FROM_SCRATCH, PRETRAINED, DENSE = "scratch", "pretrained", "dense"
-HEADS = {"pretrained", "raw"}
+METHODS = ("discriminant", "pretrained", "scratch", "raw", "tuned", "dense")
+FROM_SCRATCH, PRETRAINED, DENSE, DISCRIMINANT = "scratch", "pretrained", "dense", "discriminant"
+HEADS = {"discriminant", "pretrained", "raw"}
 """Methods whose network is the head alone."""
-WITH_WEIGHTS = {"pretrained", "tuned"}
+ON_EMBEDDINGS = {"discriminant", "pretrained"}
+WITH_WEIGHTS = {"discriminant", "pretrained", "tuned"}
 """Methods that start from pre-trained weights."""
 EPOCHS = 5
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8)
@@ -269,7 +271,10 @@ def head_config(
     if method in HEADS:
         files.append("saved_embeddings")
         settings |= {"patch_size": [1, 1, 1], "chunk_cache": 10**9}
-        if method == PRETRAINED:
+        if method == DISCRIMINANT:
+            files.append("discriminant_head")
+            settings.pop("head")
+        if method in ON_EMBEDDINGS:
             image = embedding(place, "train")
             settings.pop("in_channels", None)
         else:
@@ -302,7 +307,18 @@ def train(
     """
     config = head_config(data, method, k, seed, iterations, place, folder)
     trainer = harness.start(config)
-    test = TestPart(data, embedding(place, "test") if method == PRETRAINED else data.image["test"], config)
+    test = TestPart(data, embedding(place, "test") if method in ON_EMBEDDINGS else data.image["test"], config)
+    if method == DISCRIMINANT:
+        begun = time.perf_counter()
+        config.get_parsed_content("run")
+        seconds, probability = time.perf_counter() - begun, test.probability()
+        return {
+            "parameters": sum(one.numel() for one in trainer.network.parameters()),
+            "s_per_iteration": seconds,
+            "dice": test.dice(probability),
+            **test.voi(probability, folder),
+            "curve": {},
+        }
     curve: dict[int, float] = {}
     paused = 0.0
 

@@ -19,7 +19,7 @@ NOT_IDS = ("config_file", "nproc_per_node")
 
 CONFIGS = (
     "train", "evaluate", "inference", "inference_distributed", "process", "cellmap", "cellmap_inference",
-    "contrastive", "embed", "seg_head", "sparse_head", "sparse_baseline", "saved_embeddings",
+    "contrastive", "embed", "seg_head", "sparse_head", "sparse_baseline", "saved_embeddings", "discriminant_head",
     "landmarks", "phdnet", "landmarks_inference", "landmarks_ensemble",
 )  # fmt: skip
 PAGE = (BUNDLE / "docs" / "configuration.md").read_text()

@@ -211,7 +211,7 @@ def test_training_and_inference_agree_on_the_default_network() -> None:
     train, inference = (json.loads(path.read_text()) for path in (TRAIN, INFERENCE))
     assert train["network_def"] == inference["network_def"]
     used = {value[1:] for value in train["network_def"].values() if isinstance(value, str) and value.startswith("@")}
-    assert len(used) == 19
+    assert len(used) == 20
     for key in used - {"spacing"}:  # training plans for the spacing of its volumes, inference for what is given
         assert train[key] == inference[key], key
 

@@ -1,6 +1,7 @@
 """Networks: the plan of their topology, blocks, and the multi-task U-Net. Tensors in, logits out."""
 
 from .coarse_output import CoarseOutput, coarse_size
+from .discriminant import discriminant_weights
 from .embedding_network import EMBEDDING, PROJECTION, EmbeddingNetwork
 from .feature_maps import count_feature_map_values
 from .halving import halving_stages
@@ -42,6 +43,7 @@ __all__ = [
     "coarse_size",
     "count_feature_map_values",
     "differences",
+    "discriminant_weights",
     "estimate_training_memory",
     "halving_stages",
     "match_weights",

@@ -12,9 +12,9 @@ from ..geometry import parse_targets
 from .block_options import check_choice
 from .embedding_network import EMBEDDING, embedding_channels, spatial_dims_of
 from .module_names import check_module_names
-from .point_heads import SimpleSegHead, SparseSegHead
+from .point_heads import LinearSegHead, SimpleSegHead, SparseSegHead
 
-_HEADS = ("simple", "sparse")
+_HEADS = ("simple", "sparse", "linear")
 
 
 class HeadNetwork(nn.Module):
@@ -29,7 +29,8 @@ class HeadNetwork(nn.Module):
         in_channels: channels of the input where there is no base.
         spatial_dims: 2 or 3, where there is no base.
         hidden_channels: of each head; `None`: as many as its input has.
-        head: `"simple"`: convolutions on maps; `"sparse"`: on points and on maps, see `SparseSegHead`.
+        head: `"simple"`: convolutions on maps; `"sparse"`: on points and on maps, see `SparseSegHead`; `"linear"`: one
+            linear map, which has no hidden channels.
         freeze_base: whether the base stays as it is.
 
     Raises:
@@ -73,6 +74,8 @@ class HeadNetwork(nn.Module):
             self.heads[name] = (
                 SimpleSegHead(spatial_dims, in_channels, target.channels, hidden)
                 if head == "simple"
+                else LinearSegHead(in_channels, target.channels)
+                if head == "linear"
                 else SparseSegHead(in_channels, target.channels, hidden)
             )
         if base is not None and freeze_base:

@@ -58,6 +58,25 @@ class SparseSegHead(nn.Module):
         return _pointwise(self.out, F.relu(_pointwise(self.hidden, x), inplace=True))
 
 
+class LinearSegHead(nn.Linear):
+    """One linear map, on vectors of points or on maps, as `SparseSegHead`; raw output.
+
+    Args:
+        in_channels: C.
+        out_channels: channels of the output, K.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(in_channels, out_channels)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map points N C or B N C to N K or B N K, and maps B C D H W or B C H W to B K D H W or B K H W."""
+        if x.ndim not in _CONVOLUTIONS:
+            return super().forward(x)
+        weight = self.weight.reshape(*self.weight.shape, *[1] * (x.ndim - 2))  # K C -> K C 1 1 1
+        return _CONVOLUTIONS[x.ndim](x, weight, self.bias)
+
+
 def _pointwise(layer: nn.Linear, x: torch.Tensor) -> torch.Tensor:
     """A linear layer on vectors that stand in the last axis, or in the second of a map."""
     if x.ndim not in _CONVOLUTIONS:

@@ -5,6 +5,7 @@ from .config_values import at_most, common_spacing, sample_keys, trained_paramet
 from .crop_inputs import crop_inputs
 from .embedding_stores import check_embedding_stores, check_head
 from .faults import RunError, show_run_errors_plainly
+from .fit_head import fit_discriminant_head
 from .landmark_predictions import (
     checkpoint_files,
     landmark_evaluator,
@@ -31,6 +32,7 @@ __all__ = [
     "common_spacing",
     "crop_inputs",
     "current_parser",
+    "fit_discriminant_head",
     "join_processes",
     "landmark_evaluator",
     "landmark_inputs",
