@@ -1,65 +1,50 @@
-"""The command line: `python -m scripts VERB`."""
+"""The command line: `python -m scripts VERB`, or `polytome VERB` where the package is installed."""
 
 from __future__ import annotations
 
-import functools
+import logging
 import sys
-from collections.abc import Callable
-from typing import Any
+from importlib import metadata
+from pathlib import Path
 
 import fire
 
-from .workflows.convert import convert
-from .workflows.datasplit import datasplit
-from .workflows.demo import demo
-from .workflows.evaluate import evaluate
-from .workflows.export_objects import export_objects
-from .workflows.find_landmarks import find_landmarks
-from .workflows.folds import folds
-from .workflows.import_landmark_config import import_landmark_config
-from .workflows.import_nnunet import import_nnunet
-from .workflows.import_task import import_task
-from .workflows.pack import pack
-from .workflows.phantom import phantom
-from .workflows.plan import plan
-from .workflows.points import points
-from .workflows.sweep import sweep
-from .workflows.view import view
+from scripts.command_line import VERBS, UsageError, check_words, in_plain_words, known_verb, overview
 
-VERBS: dict[str, Callable[..., Any]] = {
-    "convert": convert,
-    "datasplit": datasplit,
-    "demo": demo,
-    "evaluate": evaluate,
-    "export-objects": export_objects,
-    "find-landmarks": find_landmarks,
-    "folds": folds,
-    "import-landmark-config": import_landmark_config,
-    "import-nnunet": import_nnunet,
-    "import-task": import_task,
-    "pack": pack,
-    "phantom": phantom,
-    "plan": plan,
-    "points": points,
-    "sweep": sweep,
-    "view": view,
-}
+__all__ = ["VERBS", "main"]
 
 
 def main() -> None:
-    """Run a verb; an error in what was asked for ends with one line and status 1."""
-    fire.Fire({name: _plainly(verb) for name, verb in VERBS.items()}, name="scripts")
+    """Run a verb; an error in what was asked for ends with one line and status 1, a wrong word with status 2."""
+    words = sys.argv[1:]
+    program = "polytome" if Path(sys.argv[0]).stem == "polytome" else "python -m scripts"
+    if words[:2] == ["--", "--completion"]:
+        fire.Fire({name: VERBS[name] for name in VERBS}, command=words, name="polytome")
+    elif not words or words[0] in ("help", "-h", "--help"):
+        print(overview())
+    elif words[0] == "--version":
+        print(f"polytome {metadata.version('polytome')}")
+    else:
+        _run(words, program)
 
 
-def _plainly(verb: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(verb)
-    def run(*args: Any, **kwargs: Any) -> Any:
-        try:
-            return verb(*args, **kwargs)
-        except (ValueError, TypeError, OSError, ImportError) as error:
-            sys.exit(f"error: {error}")
-
-    return run
+def _run(words: list[str], program: str) -> None:
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("scripts").setLevel(logging.INFO)
+    try:
+        name = known_verb(words[0])
+        verb = in_plain_words(VERBS[name])
+        check_words(verb, words[1:])
+        fire.Fire({name: verb}, command=words, name=program)
+    except UsageError as error:
+        help_of = f"{words[0]} --help" if words[0] in VERBS else "--help"
+        print(f"error: {error}\n{program} {help_of} says more", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -145,3 +145,11 @@ def test_other_targets_than_the_phantoms_are_refused(tmp_path):
     ):
         demo_verb(str(tmp_path / "out"), config=str(overlay))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_shows_the_commands_and_runs_none(tmp_path, capsys):
+    demo_verb(str(tmp_path / "out"), size=SIZE, dry_run=True)
+    said = capsys.readouterr().out
+    for words in ("scripts phantom", "monai.bundle run training", "monai.bundle run inference"):
+        assert words in said
+    assert not (tmp_path / "out").exists()

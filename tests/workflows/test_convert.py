@@ -238,3 +238,17 @@ class TestRealVolumes:
         assert volume.spacing == open_volume(source).spacing
         multiscale = zarr.open_group(tmp_path / "y.zarr").attrs["multiscales"][0]
         assert multiscale["type"] == "mode"  # the metadata call it an image-label
+
+
+def test_a_dry_run_says_what_would_be_written_and_writes_nothing(tmp_path, data):
+    np.save(tmp_path / "x.npy", data)
+    said = convert(tmp_path / "x.npy", tmp_path / "y.zarr", spacing=(2, 1, 1), unit="um", levels=2, dry_run=True)
+    z, y, x = data.shape
+    assert said.splitlines()[1:3] == [
+        f"level 0: {z} x {y} x {x} voxels, spacing [2.0, 1.0, 1.0]",
+        f"level 1: {z} x {-(-y // 2)} x {-(-x // 2)} voxels, spacing [2.0, 2.0, 2.0]",  # z is coarse already
+    ]
+    assert said.endswith(f"dry run: {tmp_path / 'y.zarr'} is not written")
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+    with pytest.raises(ValueError, match="version"):
+        convert(tmp_path / "x.npy", tmp_path / "y.zarr", version="0.3", dry_run=True)

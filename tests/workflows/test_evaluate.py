@@ -274,3 +274,13 @@ def test_a_watershed_of_neurons_scores_as_scikit_image_says(real_data, tmp_path)
     with (tmp_path / "out/scores.csv").open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert int(row["voxels"]) == bodies.size
+
+
+def test_a_dry_run_says_what_would_be_compared_and_writes_nothing(write, tmp_path):
+    path = write("t", boxes((0, 0, 0)))
+    said = evaluate(path, path, metrics="dice,voi", output=tmp_path / "out", dry_run=True)
+    assert "metrics dice, voi" in said
+    assert said.endswith(f"dry run: {tmp_path / 'out'} is not written")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(ValueError, match="metric"):
+        evaluate(path, path, metrics="dicee", output=tmp_path / "out", dry_run=True)

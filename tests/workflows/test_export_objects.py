@@ -75,3 +75,11 @@ def test_files_that_exist_stay_unless_they_may_be_replaced(segmentation, tmp_pat
     assert not (tmp_path / "300.ply").exists()
     export_objects(segmentation, tmp_path, 7, overwrite=True)
     assert (tmp_path / "7.ply").read_bytes() != b"mine"
+
+
+def test_a_dry_run_lists_the_files_and_writes_none(segmentation, tmp_path):
+    said = export_objects(segmentation, tmp_path / "m", [7, 300], dry_run=True)
+    assert [line.split(": ")[0] for line in said.splitlines()] == [
+        str(tmp_path / "m" / "7.ply"), str(tmp_path / "m" / "300.ply"), "dry run",
+    ]  # fmt: skip
+    assert not (tmp_path / "m").exists()

@@ -105,3 +105,12 @@ def test_what_does_not_fit_is_named(tmp_path):
         find_landmarks(path, output=tmp_path / "there.csv")
     find_landmarks(path, output=tmp_path / "there.csv", overwrite=True)
     assert len(read_landmarks(tmp_path / "there.csv").names) == 4
+
+
+def test_a_dry_run_reads_and_writes_nothing(tmp_path, monkeypatch):
+    path = stored(tmp_path / "a.zarr", gaussians())
+    monkeypatch.setattr(module, "peaks_of_volume", lambda *_, **__: pytest.fail("it reads"))
+    said = find_landmarks(path, output=tmp_path / "a.csv", names="w,x,y,z", dry_run=True)
+    assert "landmarks w, x, y, z" in said
+    assert said.endswith(f"dry run: {tmp_path / 'a.csv'} is not written")
+    assert not (tmp_path / "a.csv").exists()

@@ -216,3 +216,14 @@ def test_what_must_be_done_by_hand_is_said(tmp_path):
     assert "here there are none until pairs = [[0, 1], ...] swaps them" in said
     said, *_ = imported(tmp_path, {"SAMPLER.DATA_AUG": "None"})
     assert "pairs" not in said
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path):
+    said, *_ = imported(tmp_path, {})
+    (tmp_path / "config_overlay.json").unlink()
+    (tmp_path / "config_overlay_inference.json").unlink()
+    before = sorted(tmp_path.iterdir())
+    dry = import_landmark_config(tmp_path / "config.yaml", dry_run=True)
+    assert sorted(tmp_path.iterdir()) == before
+    assert "Not written, this was a dry run:" in dry
+    assert len(dry.splitlines()) == len(said.splitlines())

@@ -228,3 +228,12 @@ def test_files_that_are_missing_taken_or_no_checkpoints(tmp_path, checkpoint):
     with pytest.raises(FileExistsError, match=r"m\.pt exists; choose another path, or pass --overwrite"):
         import_nnunet(checkpoint, output_path=tmp_path / "m.pt")
     assert "wrote" in import_nnunet(checkpoint, output_path=tmp_path / "m.pt", overwrite=True)
+
+
+def test_a_dry_run_says_what_would_be_loaded_and_writes_nothing(tmp_path, checkpoint):
+    before = sorted(tmp_path.iterdir())
+    said = import_nnunet(checkpoint, output_path=tmp_path / "m.pt", dry_run=True)
+    assert sorted(tmp_path.iterdir()) == before
+    wet = import_nnunet(checkpoint, output_path=tmp_path / "m.pt")
+    assert said.splitlines()[:-1] == wet.splitlines()[:-1]
+    assert said.endswith(f"dry run: {tmp_path / 'm.pt'} and {tmp_path / 'm.json'} are not written")

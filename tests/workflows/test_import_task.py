@@ -335,3 +335,12 @@ def test_from_a_task_file_to_a_trained_network_and_its_predictions(tmp_path):
     written = tmp_path / "phantom" / "raw_prediction.zarr"
     assert sorted(path.name for path in written.iterdir() if path.is_dir()) == ["normals"]
     assert open_volume(written / "normals").shape == (3, 64, 64, 64)
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(tmp_path):
+    task = tmp_path / "task.json"
+    task.write_text(json.dumps(SHEETNORM))
+    before = sorted(tmp_path.rglob("*"))
+    said = import_task(task, dry_run=True)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert said == import_task(task).replace("\nWritten:", "\nNot written, this was a dry run:")

@@ -154,3 +154,10 @@ def test_from_the_command_line(predictions, tmp_path, monkeypatch, capsys):
     main()
     assert "crop2/er: uint8, 3 x 4 x 8 voxels" in capsys.readouterr().out
     assert names(tmp_path / "submission.zip") == ["crop2/er"]
+
+
+def test_a_dry_run_lists_what_would_be_packed_and_writes_nothing(predictions, tmp_path):
+    said = pack(f"{predictions}/{{dataset}}.zarr/{{crop}}/{{label}}", tmp_path / "x.zip", labels="er", dry_run=True)
+    assert said.splitlines()[-1].startswith(f"dry run: {tmp_path / 'x.zip'} is not written, ")
+    assert all("/er: " in line for line in said.splitlines()[:-1])
+    assert list(tmp_path.iterdir()) == []

@@ -150,3 +150,9 @@ def test_a_block_that_does_not_fit_is_refused(tmp_path):
     with pytest.raises(ValueError, match="a block of 72 does not fit into the 57 slices that are labelled; size 96"):
         phantom(tmp_path / "p.zarr", size=96)
     assert not (tmp_path / "p.zarr").exists()
+
+
+def test_a_dry_run_gives_the_paths_and_writes_nothing(tmp_path):
+    paths = phantom(tmp_path / "p.zarr", size=32, block=16, dry_run=True)
+    assert not (tmp_path / "p.zarr").exists()
+    assert paths == phantom(tmp_path / "p.zarr", size=32, block=16)

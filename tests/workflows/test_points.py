@@ -126,3 +126,11 @@ def test_from_the_command_line_to_patches(folder, monkeypatch, capsys):
     assert len(point_patches(rows, [1, 1, 1])) == 16
     with pytest.raises(SystemExit, match=r"error: points_4\.csv exists"):
         run(monkeypatch, folder / "cells.zarr", "--k", "4,16")
+
+
+def test_a_dry_run_draws_and_writes_nothing(folder):
+    before = sorted(folder.iterdir())
+    said = points(folder / "cells.zarr", k=[4, 8], output=folder / "points.csv", dry_run=True)
+    assert sorted(folder.iterdir()) == before
+    wet = points(folder / "cells.zarr", k=[4, 8], output=folder / "points.csv")
+    assert said == f"{wet}\ndry run: nothing is written"

@@ -5,6 +5,7 @@ from .headers import as_json, header_differences
 from .jobs import Call, Job
 from .ledger import Index, Ledger
 from .prefetch import Behind, ahead
+from .progress import WorkProgress
 from .run_folder import RunFolder
 from .run_group import RunGroup
 from .run_places import report_place, run_folder_path
@@ -20,6 +21,7 @@ __all__ = [
     "RunFolder",
     "RunGroup",
     "Threads",
+    "WorkProgress",
     "ahead",
     "as_json",
     "choose_workers",

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from ..blockwise import ahead
+from ..blockwise import WorkProgress, ahead
 from ..volumes import Point, Volume, open_volume
 from .groups import Box, join_boxes
 from .labelled import RUN_VOXELS
@@ -83,8 +82,9 @@ def draw_points(
     reservoirs = {c: ClassReservoir(n, seed) for c, n in zip(wanted, needed, strict=True)}
     boxes = _stored(source.label, inside.hull)
     blocks = ((box, source.read(box)) for box in boxes)
-    with ahead(blocks) as read, tqdm(read, f"points of {source.label.name}", len(boxes), False, disable=None) as bar:
-        for box, arrays in bar:
+    with ahead(blocks) as read, WorkProgress(f"points of {source.label.name}", len(boxes), "boxes") as progress:
+        for box, arrays in read:
+            progress.advance()
             for slab, part in _slabs(box, arrays):
                 block = source.interpret(slab, part)
                 usable = block.known & inside.of(slab)

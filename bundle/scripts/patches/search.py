@@ -13,8 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tqdm import tqdm
-
+from ..blockwise import WorkProgress
 from ..geometry import did_you_mean
 from .cache import FORMAT_VERSION, load_cached, save_cached
 from .groups import islands
@@ -203,11 +202,11 @@ def _search_volume(
     parts = islands(boxes, settings.size)
     search = IslandSearch(labels, further, replace(settings, min_ratios=shares))
     small: list[int] = []
-    with tqdm(total=len(boxes), desc=f"labels of {labels.array.name}", disable=None, leave=False) as bar:
+    with WorkProgress(f"labels of {labels.array.name}", len(boxes), "boxes") as progress:
         for n, part in enumerate(parts):
             if (number, n) in journal:
                 total.add(Found.from_json(journal[number, n]))
-                bar.update(len(part))
+                progress.advance(len(part))
             elif len(part) <= _SMALL_ISLAND:
                 small.append(n)
             else:
@@ -215,14 +214,14 @@ def _search_volume(
                 found = search.run([boxes[i] for i in part], parallel, parallel, journal, (number, n))
                 journal.note((number, n), found.as_json())
                 total.add(found)
-                bar.update(len(part))
+                progress.advance(len(part))
         # threads read ahead; what is left to do for a small island is so little that one thread does it best
         stream = _in_order(pool, 4 * workers, search.survey, (boxes[i] for n in small for i in parts[n]))
         for n in small:
             found = search.run([boxes[i] for i in parts[n]], lambda _, some: islice(stream, len(list(some))))
             journal.note((number, n), found.as_json())
             total.add(found)
-            bar.update(len(parts[n]))
+            progress.advance(len(parts[n]))
     return total
 
 

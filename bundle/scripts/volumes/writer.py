@@ -41,6 +41,7 @@ class OmeZarrWriter:
         path: folder or URL of the image's group.
         name: of the image.
         shape: C, D, H, W.
+        pyramid: its levels, fine to coarse.
         dtype: type that `write` takes.
         grid: geometry of the finest level.
         block_shape: D, H, W of what is stored together: the shard, or the chunk where there are no shards.
@@ -62,7 +63,7 @@ class OmeZarrWriter:
         self.path, self.name, self.shape, self.grid, self.levels = path, name, shape, grid, levels
         self.dtype, self.block_shape = layout.dtype, layout.block_shape
         self._layout, self._downsample, self._attributes = layout, downsample, dict(attributes)
-        self._pyramid = plan_levels(shape[1:], grid, levels, method=downsample)
+        self.pyramid = plan_levels(shape[1:], grid, levels, method=downsample)
         self._arrays = [WritableArray(join(path, str(level))) for level in range(levels)]
 
     def create(self) -> None:
@@ -159,7 +160,7 @@ class OmeZarrWriter:
 
     def start_level(self, level: int) -> None:
         """Create the array of a coarser level, in place of one that is there."""
-        self._layout.create_level(self.path, level, (self.shape[0], *self._pyramid[level].shape))
+        self._layout.create_level(self.path, level, (self.shape[0], *self.pyramid[level].shape))
 
     def level_blocks(self, level: int) -> list[Triplet]:
         """Lattice index z, y, x of the blocks of a coarser level below which something is stored, in array order.
@@ -167,7 +168,7 @@ class OmeZarrWriter:
         The next finer level must be complete.
         """
         finer = open_volume(join(self.path, str(level - 1)))
-        fine_block = [b * f for b, f in zip(self.block_shape, self._pyramid[level].factors, strict=True)]
+        fine_block = [b * f for b, f in zip(self.block_shape, self.pyramid[level].factors, strict=True)]
         return sorted(touched_blocks(finer.stored_chunks(), fine_block))
 
     def write_level_block(self, level: int, index: Sequence[int]) -> None:
@@ -179,7 +180,7 @@ class OmeZarrWriter:
             level: its number; it was started.
             index: of the block, see `level_blocks`.
         """
-        plan, finer = self._pyramid[level], self._pyramid[level - 1]
+        plan, finer = self.pyramid[level], self.pyramid[level - 1]
         reduce = downsampler(self._downsample, Encoding.from_attributes(self._attributes))
         start = [i * b for i, b in zip(index, self.block_shape, strict=True)]
         size = [min(b, n - at) for b, n, at in zip(self.block_shape, plan.shape, start, strict=True)]
@@ -223,7 +224,7 @@ class OmeZarrWriter:
             name=self.name,
             channel_axis=self._layout.channel_axis,
             paths=[str(level) for level in range(levels)],
-            grids=[level.grid for level in self._pyramid[:levels]],
+            grids=[level.grid for level in self.pyramid[:levels]],
             method=self._downsample,
         )
 

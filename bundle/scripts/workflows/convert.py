@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from tqdm import tqdm
-
+from ..blockwise import WorkProgress
 from ..geometry import did_you_mean
 from ..volumes import OmeZarrWriter, Volume, bundle, create_ome_zarr, lattice, open_volume, touched_blocks
 
@@ -33,6 +34,7 @@ def convert(
     kind: str = "auto",
     level: int | None = None,
     time: int | None = None,
+    dry_run: bool = False,
     overwrite: bool = False,
 ) -> str:
     """Convert NIfTI, TIFF, npy or zarr into OME-Zarr.
@@ -55,10 +57,11 @@ def convert(
             Unit vectors, known by their encoding, are averaged as such in any case but `label`.
         level: pyramid level of the input.
         time: time point of an input that has several.
+        dry_run: say what would be written, and write nothing.
         overwrite: replace an output that exists.
 
     Returns:
-        the output's path.
+        the output's path; of a dry run its levels.
 
     Raises:
         FileExistsError: where the output exists.
@@ -69,36 +72,51 @@ def convert(
         raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}{did_you_mean(kind, KINDS)}")
     target = _checked_target(str(input), str(output), overwrite)
     volume = open_volume(input, level=level, time=time)
+    create = partial(
+        create_ome_zarr,
+        shape=volume.shape,
+        dtype=volume.dtype,
+        spacing=volume.spacing if spacing is None else spacing,
+        translation=volume.translation if spacing is None else (0.0, 0.0, 0.0),
+        unit=volume.unit if unit is None else unit,
+        chunks=_triple(chunks),
+        shards=_triple(shards),
+        levels=levels,
+        downsample=_downsample(volume, kind),
+        version=version,
+        fill_value=volume.fill_value,
+        attributes={key: volume.attributes[key] for key in _KEPT_ATTRIBUTES if key in volume.attributes},
+        name=target.name.removesuffix(".zarr").removesuffix(".ome"),
+    )
+    if dry_run:
+        return _levels(create, volume, target)
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # left behind by a run that was killed
+    unfinished = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)  # left behind by a run that was killed
     try:
-        writer = create_ome_zarr(
-            partial,
-            volume.shape,
-            volume.dtype,
-            spacing=volume.spacing if spacing is None else spacing,
-            translation=volume.translation if spacing is None else (0.0, 0.0, 0.0),
-            unit=volume.unit if unit is None else unit,
-            chunks=_triple(chunks),
-            shards=_triple(shards),
-            levels=levels,
-            downsample=_downsample(volume, kind),
-            version=version,
-            fill_value=volume.fill_value,
-            attributes={key: volume.attributes[key] for key in _KEPT_ATTRIBUTES if key in volume.attributes},
-            name=target.name.removesuffix(".zarr").removesuffix(".ome"),
-        )
+        writer = create(unfinished)
         logger.info("%s: converting %s x %s voxels to %s", volume.path, volume.shape, volume.dtype, target)
         _copy(volume, writer)
         writer.finish()
         if target.exists():
             shutil.rmtree(target)
-        partial.rename(target)
+        unfinished.rename(target)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise
     return str(target)
+
+
+def _levels(create: Callable[..., OmeZarrWriter], volume: Volume, target: Path) -> str:
+    """What would be written: metadata are made, in a folder that is thrown away, and so every option is checked."""
+    with TemporaryDirectory() as folder:
+        writer = create(Path(folder) / target.name)
+    lines = [f"{volume.path}: {volume.dtype}, {volume.channels} channels, unit {writer.grid.unit}"]
+    lines += [
+        f"level {number}: {' x '.join(map(str, level.shape))} voxels, spacing {list(level.grid.spacing)}"
+        for number, level in enumerate(writer.pyramid)
+    ]
+    return "\n".join([*lines, f"dry run: {target} is not written"])
 
 
 def _copy(volume: Volume, writer: OmeZarrWriter) -> None:
@@ -110,11 +128,10 @@ def _copy(volume: Volume, writer: OmeZarrWriter) -> None:
         box for box in lattice(volume.spatial_shape, step)
         if tuple(low // n for low, n in zip(box[0], step, strict=True)) in stored
     ]  # fmt: skip
-    # disable=None: no bar where nobody watches, such as in a log file
-    with tqdm(total=len(boxes), desc=f"convert {volume.name}", unit="box", disable=None) as bar:
+    with WorkProgress(f"convert {volume.name}", len(boxes), "boxes") as progress:
         for start, size in boxes:
             writer.write(start, volume.read(start, size))
-            bar.update()
+            progress.advance()
 
 
 def _downsample(volume: Volume, kind: str) -> str:

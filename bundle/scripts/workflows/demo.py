@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .demo_report import write_demo_report
@@ -20,7 +20,7 @@ from .score import score_region
 PHANTOM_TARGETS = ("sheet", "normals")
 
 
-def demo(output: str = "demo", *, size: int = 192, config: str | None = None) -> None:
+def demo(output: str = "demo", *, size: int = 192, config: str | None = None, dry_run: bool = False) -> None:
     """Make a phantom, train on its few labels, predict all of it, score the part never labelled, write a report.
 
     Training and inference are the bundle's own commands, printed before they run. An earlier demo in the same folder is
@@ -31,6 +31,7 @@ def demo(output: str = "demo", *, size: int = 192, config: str | None = None) ->
         size: edge of the phantom, voxels.
         config: a config file that is given after `configs/train.json`, for other settings than the demo's; the targets
             stay, since the report shows them.
+        dry_run: show the commands, and run none.
 
     Raises:
         FileExistsError: where the folder holds something else.
@@ -50,26 +51,22 @@ def demo(output: str = "demo", *, size: int = 192, config: str | None = None) ->
         raise ValueError(
             f"config: its targets are {', '.join(targets)}; the phantom has truth for {' and '.join(PHANTOM_TARGETS)}"
         )
+    if dry_run:
+        print(_phantom_command(run))
+        for workflow, files, options in _workflows(run):
+            print(run.note(_bundle_command(workflow, files, options)))
+        print(f"dry run: {run.folder} is not written")
+        return
     _make_room(run)
 
     begun = time.perf_counter()
     print(f"phantom: {run.phantom}, {size} x {size} x {size} voxels", flush=True)
-    run.note([sys.executable, "-m", "scripts", "phantom", str(run.phantom), f"--size={size}", "--overwrite"])
+    _phantom_command(run)
     phantom(run.phantom, size=size, overwrite=True)
     run.seconds["phantom"] = time.perf_counter() - begun
 
-    _run_bundle(run, "training", run.train_configs, run.folder_options())
-    _run_bundle(
-        run,
-        "inference",
-        ["configs/inference.json", str(run.training_dir / "network.json")],
-        {
-            "input": run.volume("raw"),
-            "output": str(run.prediction),
-            "weights": str(run.models_dir / "model.pt"),
-            "roi_size": json.dumps(run.window_size()),
-        },
-    )
+    for workflow, files, options in _workflows(run):
+        _run_bundle(run, workflow, files, options)
 
     run.scores = score_region(
         {name: str(run.prediction / name) for name in targets},
@@ -85,6 +82,23 @@ def demo(output: str = "demo", *, size: int = 192, config: str | None = None) ->
     print("scores on the region never labelled: " + ", ".join(f"{k} {v:.4g}" for k, v in run.scores.items()))
 
 
+def _phantom_command(run: DemoRun) -> str:
+    words = [sys.executable, "-m", "scripts", "phantom", str(run.phantom), f"--size={run.size}", "--overwrite"]
+    return run.note(words)
+
+
+def _workflows(run: DemoRun) -> Iterator[tuple[str, list[str], dict[str, str]]]:
+    """What is run of the bundle: name, config files, options; the second is known when the first has been run."""
+    yield "training", run.train_configs, run.folder_options()
+    prediction = {
+        "input": run.volume("raw"),
+        "output": str(run.prediction),
+        "weights": str(run.models_dir / "model.pt"),
+        "roi_size": json.dumps(run.window_size()),
+    }
+    yield "inference", ["configs/inference.json", str(run.training_dir / "network.json")], prediction
+
+
 def _make_room(run: DemoRun) -> None:
     """Remove what an earlier demo left in the folder, but nothing else."""
     if run.folder.exists() and any(run.folder.iterdir()) and not run.phantom.exists():
@@ -95,15 +109,19 @@ def _make_room(run: DemoRun) -> None:
         (run.folder / name).unlink(missing_ok=True)
 
 
+def _bundle_command(workflow: str, configs: Sequence[str], options: dict[str, str]) -> list[str]:
+    files = configs[0] if len(configs) == 1 else json.dumps(list(configs))  # double quotes need no escape in a shell
+    command = [sys.executable, "-m", "monai.bundle", "run", workflow, "--config_file", files]
+    return command + [part for name, value in options.items() for part in (f"--{name}", value)]
+
+
 def _run_bundle(run: DemoRun, workflow: str, configs: Sequence[str], options: dict[str, str]) -> None:
     """Run `python -m monai.bundle run WORKFLOW` in the bundle's folder, with its output shown as it comes.
 
     Raises:
         RunError: when it fails.
     """
-    files = configs[0] if len(configs) == 1 else json.dumps(list(configs))  # double quotes need no escape in a shell
-    command = [sys.executable, "-m", "monai.bundle", "run", workflow, "--config_file", files]
-    command += [part for name, value in options.items() for part in (f"--{name}", value)]
+    command = _bundle_command(workflow, configs, options)
     print(f"\n{workflow}:\n{run.note(command)}\n", flush=True)
     begun = time.perf_counter()
     status = subprocess.run(command, cwd=BUNDLE, check=False).returncode

@@ -46,10 +46,13 @@ def evaluate(
     n_workers: int | None = None,
     threads: int = 2,
     cluster: Any = None,
+    dry_run: bool = False,
     overwrite: bool = False,
-) -> Evaluation:
-    """Score predictions against a truth, and write `scores.csv` (per crop and class), `summary.csv` (per class over all
-    crops), `scores.json` (both, and the settings) and `report.html`.
+) -> Evaluation | str:
+    """Score predictions against a truth, and write tables and a report.
+
+    They are `scores.csv` (per crop and class), `summary.csv` (per class over all crops), `scores.json` (both, and the
+    settings) and `report.html`.
 
     Everything that is a sum over voxels is counted block by block, whatever the size. Surface distances and the CellMap
     score need a crop in memory, and refuse crops that are too large. `docs/evaluation.md` says what the numbers are.
@@ -82,10 +85,11 @@ def evaluate(
         n_workers: processes that share the work, by Dask; default: this one alone.
         threads: of this process, each with a block of its own; or of each of the processes.
         cluster: address of a Dask scheduler, or a cluster.
+        dry_run: say what would be compared, and compare and write nothing.
         overwrite: replace files of an earlier evaluation.
 
     Returns:
-        the scores; printed, they are the summary.
+        the scores; printed, they are the summary. Of a dry run the cases.
 
     Raises:
         FileExistsError: where the output holds an evaluation.
@@ -95,7 +99,7 @@ def evaluate(
             exist or fits no case.
     """
     folder = None if output is None else Path(output)
-    if folder is not None and (folder / JSON_FILE).exists() and not overwrite:
+    if folder is not None and (folder / JSON_FILE).exists() and not (overwrite or dry_run):
         raise FileExistsError(f"{folder} holds an evaluation; choose another output, or pass --overwrite to replace it")
     if not 0 < threshold < 1:
         raise ValueError(f"threshold: expected a probability between 0 and 1, got {threshold}")
@@ -122,6 +126,8 @@ def evaluate(
     _check_measures(opened, measures)
     for case in opened:
         check_memory(case, measures, memory_limit)
+    if dry_run:
+        return _what_would_be_done(opened, measures, titles, folder)
     job = ScoreJob(opened, measures, strict)
     tallies = run_job(job, choose_workers(cluster, n_workers, threads))
     by_class = class_rows(opened, tallies, titles, measures, class_names)
@@ -156,6 +162,18 @@ def evaluate(
         worst = worst_pictures(opened, tallies, titles, pictures, job.block_voxels)
         write_evaluation_report(folder / REPORT_FILE, result, opened, tallies, worst)
     return result
+
+
+def _what_would_be_done(
+    cases: Sequence[OpenCase], measures: Sequence[Measure], names: Sequence[str], folder: Path | None
+) -> str:
+    lines = [
+        f"{' '.join(filter(None, (one.case.dataset, one.case.crop, one.case.label)))} ({one.kind}): "
+        f"{' x '.join(map(str, one.size))} voxels"
+        for one in cases
+    ]
+    lines.append(f"metrics {', '.join(measure.name for measure in measures)}; predictions {', '.join(names)}")
+    return "\n".join([*lines, f"dry run: {folder or 'nothing'} is not written"])
 
 
 def _check_measures(cases: Sequence[OpenCase], measures: Sequence[Measure]) -> None:

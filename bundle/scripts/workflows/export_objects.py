@@ -40,6 +40,7 @@ def export_objects(
     largest: int | None = None,
     format: str = "ply",
     max_voxels: int = 10**9,
+    dry_run: bool = False,
     overwrite: bool = False,
 ) -> str:
     """Write objects as `<output>/<id>.<format>`, in physical coordinates x y z.
@@ -53,6 +54,7 @@ def export_objects(
         largest: so many of the largest objects, instead.
         format: `ply` or `obj` (surface mesh), `swc` (skeleton).
         max_voxels: of the box around an object.
+        dry_run: say which files would be written, and write none.
         overwrite: replace files that exist.
 
     Returns:
@@ -77,21 +79,30 @@ def export_objects(
     if missing := sorted(set(chosen) - set(table.ids.tolist())):
         raise ValueError(f"{volume.path} has no objects {missing}; it has {len(table)} objects")
     paths = [folder / f"{number}.{format}" for number in chosen]
+    boxes = [_box_of(table, number, max_voxels, volume) for number in chosen]
+    if dry_run:
+        lines = [f"{path}: a box of {size} voxels" for path, (_, size) in zip(paths, boxes, strict=True)]
+        return "\n".join([*lines, f"dry run: {len(paths)} files are not written"])
     if not overwrite and (existing := [path for path in paths if path.exists()]):
         raise FileExistsError(f"{existing[0]} exists; choose another folder, or overwrite = true")
     folder.mkdir(parents=True, exist_ok=True)
-    for number, path in zip(chosen, paths, strict=True):
-        row = int(np.searchsorted(table.ids, number))
-        start, size = table.starts[row].tolist(), (table.stops[row] - table.starts[row]).tolist()
-        if np.prod(size, dtype=float) > max_voxels:
-            raise ValueError(
-                f"object {number} lies in a box of {size} voxels, more than max_voxels = {max_voxels:,}; take a "
-                f"coarser level ({volume.path}::1), or raise the limit"
-            )
+    for number, path, (start, size) in zip(chosen, paths, boxes, strict=True):
         mask = volume.read(start, size)[0] == number  # 1 D H W -> D H W
         shift = [t + s * at for t, s, at in zip(volume.translation, volume.spacing, start, strict=True)]
         _FORMATS[format](path, mask, volume.spacing, shift)
     return f"{len(paths)} objects as {format} in {folder}"
+
+
+def _box_of(table: ObjectTable, number: int, max_voxels: int, volume: Volume) -> tuple[list[int], list[int]]:
+    """First voxel and size of the box around an object."""
+    row = int(np.searchsorted(table.ids, number))
+    start, size = table.starts[row].tolist(), (table.stops[row] - table.starts[row]).tolist()
+    if np.prod(size, dtype=float) > max_voxels:
+        raise ValueError(
+            f"object {number} lies in a box of {size} voxels, more than max_voxels = {max_voxels:,}; take a "
+            f"coarser level ({volume.path}::1), or raise the limit"
+        )
+    return start, size
 
 
 def table_of(volume: Volume) -> ObjectTable:

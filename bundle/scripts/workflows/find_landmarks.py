@@ -26,6 +26,7 @@ def find_landmarks(
     network: str | Path | None = None,
     threshold: float | None = None,
     subpixel: bool = True,
+    dry_run: bool = False,
     overwrite: bool = False,
 ) -> str:
     """Read the landmarks off the heatmaps that `configs/inference.json` has streamed, block by block.
@@ -39,6 +40,7 @@ def find_landmarks(
         network: `network.json` of the training, which has the names.
         threshold: landmarks whose heatmap is nowhere as high are missing.
         subpixel: find the maximum between voxels; `--nosubpixel`: the highest voxel.
+        dry_run: say what would be read and written, and do neither.
         overwrite: replace a file that exists.
 
     Returns:
@@ -49,10 +51,13 @@ def find_landmarks(
         FileNotFoundError: where nothing is at a path.
         ValueError: for another number of names than channels.
     """
-    if Path(output).exists() and not overwrite:
+    if Path(output).exists() and not (overwrite or dry_run):
         raise FileExistsError(f"{output} exists; choose another output, or pass --overwrite to replace it")
     volume = open_volume(heatmaps)
     known = _names(volume, names, network)
+    if dry_run:
+        shape = " x ".join(map(str, volume.spatial_shape))
+        return f"{volume.path}: {shape} voxels, landmarks {', '.join(known)}\ndry run: {output} is not written"
     points, heights = peaks_of_volume(volume, subpixel=subpixel)
     if threshold is not None:
         points = np.where((heights >= threshold)[:, None], points, np.nan)

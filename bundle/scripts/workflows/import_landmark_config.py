@@ -30,6 +30,7 @@ def import_landmark_config(
     *,
     output: str | Path | None = None,
     dataset_dir: str | Path | None = None,
+    dry_run: bool = False,
     overwrite: bool = False,
     skip_unknown: bool = False,
 ) -> str:
@@ -42,6 +43,7 @@ def import_landmark_config(
         config: the YAML file; JSON will do. Sections and keys may be missing.
         output: file to write. Default: beside the config, as `NAME_overlay.json`.
         dataset_dir: folder that relative paths of images and JSON files count from. Default: the present one.
+        dry_run: say what would become of every key, and write nothing.
         overwrite: replace files that exist.
         skip_unknown: leave out keys that are not known, instead of refusing them.
 
@@ -66,8 +68,10 @@ def import_landmark_config(
         path.with_name(f"{path.stem}_inference.json"): ["inference", "landmarks_inference"],
     }
     for file in stacks:
-        if file.exists() and not overwrite:
+        if file.exists() and not (overwrite or dry_run):
             raise FileExistsError(f"{file} exists; choose another path, or pass --overwrite to replace it")
+    if dry_run:
+        return _summary(findings, stacks, content, "Not written, this was a dry run")
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     for (file, stack), settings in zip(stacks.items(), (findings.settings, findings.inference), strict=True):
         about = f"LaNNU-Net's {source.name}; give this file after {', '.join(_files(stack))}."
@@ -117,14 +121,16 @@ def _import_plain(content: LandmarkConfig, findings: Findings) -> None:
         findings.advice.append("the optimiser is that of configs/phdnet.json")
 
 
-def _summary(findings: Findings, stacks: dict[Path, list[str]], content: LandmarkConfig) -> str:
+def _summary(
+    findings: Findings, stacks: dict[Path, list[str]], content: LandmarkConfig, written: str = "Written"
+) -> str:
     training, inference = (str(file.absolute()) for file in stacks)
     blocks = {
         "The file says": findings.mapped,
         "It leaves out, and is written as their program had it": findings.defaults,
         "No counterpart": findings.dropped,
         "To do and to know": findings.advice,
-        "Written": [training, inference],
+        written: [training, inference],
     }
     lines = [line for title, block in blocks.items() if block for line in (f"{title}:", *(f"  {row}" for row in block))]
     of_training, of_inference = (_files(stack) for stack in stacks.values())

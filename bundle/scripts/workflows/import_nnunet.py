@@ -46,6 +46,7 @@ def import_nnunet(
     decoder: str = "separate",
     deep_supervision: bool = True,
     trust: bool = False,
+    dry_run: bool = False,
     overwrite: bool = False,
 ) -> str:
     """Turn an nnU-Net v2 ResEnc checkpoint into weights that a training starts from, and the config that fits them.
@@ -61,6 +62,7 @@ def import_nnunet(
         decoder: `separate` or `shared`, as in the training config.
         deep_supervision: whether the lower levels' heads are taken over, too, and trained.
         trust: load a file although it holds objects that could run code when they are loaded.
+        dry_run: say what would be loaded, and write nothing.
         overwrite: replace files that exist.
 
     Returns:
@@ -76,7 +78,7 @@ def import_nnunet(
     if weights_path == config_path:
         raise ValueError(f"output_path: expected a name such as model.pt for the weights, got {output_path}")
     for path in (weights_path, config_path):
-        if path.exists() and not overwrite:
+        if path.exists() and not (overwrite or dry_run):
             raise FileExistsError(f"{path} exists; choose another path, or pass --overwrite to replace it")
 
     content = _load(Path(checkpoint), trust)
@@ -93,6 +95,8 @@ def import_nnunet(
     if not any(part.startswith("heads.") for part in match.loaded):
         notes.append(f"not used: the segmentation layers, as no target has their {n_classes} channels")
 
+    if dry_run:
+        return "\n".join([*notes, f"dry run: {weights_path} and {config_path} are not written"])
     weights_path.absolute().parent.mkdir(parents=True, exist_ok=True)
     torch.save(network.state_dict(), weights_path)
     overlay = {

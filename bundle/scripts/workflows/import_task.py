@@ -41,7 +41,12 @@ _SHARED = ("targets", "patch_size", "normalization", *NETWORK_KEYS)
 
 
 def import_task(
-    task: str | Path, *, output_path: str | Path | None = None, overwrite: bool = False, skip_unknown: bool = False
+    task: str | Path,
+    *,
+    output_path: str | Path | None = None,
+    dry_run: bool = False,
+    overwrite: bool = False,
+    skip_unknown: bool = False,
 ) -> str:
     """Turn a task file of SheetNorm (JSON) or of its successor (YAML) into settings that follow configs/train.json.
 
@@ -51,6 +56,7 @@ def import_task(
     Args:
         task: the task file.
         output_path: file to write. Default: beside the task file, as `task.overlay.json`.
+        dry_run: say what would become of every key, and write nothing.
         overwrite: replace files that exist.
         skip_unknown: leave out keys that are not known, instead of refusing them.
 
@@ -80,8 +86,10 @@ def import_task(
     }
     overlays = {file: overlay for file, overlay in overlays.items() if overlay[1]}
     for file in overlays:
-        if file.exists() and not overwrite:
+        if file.exists() and not (overwrite or dry_run):
             raise FileExistsError(f"{file} exists; choose another path, or pass --overwrite to replace it")
+    if dry_run:
+        return _summary(findings, [file.absolute() for file in overlays], "Not written, this was a dry run")
     path.absolute().parent.mkdir(parents=True, exist_ok=True)
     for file, (config, settings) in overlays.items():
         about = f"The {content.layout.name} {source.name}; give this file after configs/{config}.json."
@@ -213,13 +221,13 @@ def _chosen(value: Any, targets: Mapping[str, Any]) -> list[str] | None:
     return names
 
 
-def _summary(findings: Findings, files: list[Path]) -> str:
+def _summary(findings: Findings, files: list[Path], written: str = "Written") -> str:
     blocks = {
         "The task file says": findings.mapped,
         "It leaves out, and is written as their program had it": findings.defaults,
         "No counterpart": findings.dropped,
         "To do and to know": findings.advice,
-        "Written": [str(file) for file in files],
+        written: [str(file) for file in files],
     }
     lines = [line for title, block in blocks.items() if block for line in (f"{title}:", *(f"  {row}" for row in block))]
     lines.append("Run, in the folder of the bundle:")

@@ -24,6 +24,7 @@ def pack(
     labels: Sequence[str] | str = "*",
     datasets: Sequence[str] | str = "*",
     crops: Sequence[str | int] | str | int = "*",
+    dry_run: bool = False,
     overwrite: bool = False,
 ) -> str:
     """Pack predictions into a zip file: `submission.zarr/<crop>/<class>`, zarr v2, with voxel size and translation.
@@ -42,6 +43,7 @@ def pack(
         labels: classes to pack, with wildcards.
         datasets: datasets to pack, with wildcards.
         crops: names or numbers of crops to pack, with wildcards.
+        dry_run: say what would be packed, and write nothing.
         overwrite: replace a file that exists.
 
     Returns:
@@ -56,7 +58,7 @@ def pack(
     target = Path(output)
     if target.suffix != ".zip":
         raise ValueError(f"output: expected a name that ends in .zip, got {target}")
-    if target.exists() and not overwrite:
+    if target.exists() and not (overwrite or dry_run):
         raise FileExistsError(f"{target} exists; choose another path, or pass --overwrite to replace it")
     keep = {
         "label": as_list(labels),
@@ -69,6 +71,10 @@ def pack(
     if manifest is not None:
         asked = [entry for entry in read_manifest(manifest) if _is_kept(entry, keep)]
         found, left_out, missing = _match(found, asked, str(manifest))
+    said = _left(left_out, missing)
+    if dry_run:
+        lines = [f"{label.crop}/{label.name}: {label.path}" for label in found]
+        return "\n".join([*lines, *said, f"dry run: {target} is not written, {len(found)} labels"])
     target.absolute().parent.mkdir(parents=True, exist_ok=True)
     folder, partial = (target.with_name(f"{target.name}.partial{end}") for end in (".zarr", ""))
     shutil.rmtree(folder, ignore_errors=True)  # left behind by a run that was killed
@@ -79,11 +85,17 @@ def pack(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         partial.unlink(missing_ok=True)
+    return "\n".join([*lines, *said, f"written: {target}, {len(found)} labels, {target.stat().st_size} bytes"])
+
+
+def _left(left_out: Sequence[str], missing: Sequence[str]) -> list[str]:
+    """What the manifest and the predictions do not have in common."""
+    lines = []
     for what, names in (("not in the manifest, left out", left_out), ("in the manifest, but not predicted", missing)):
         if names:
             more = ", ..." if len(names) > _MOST_LISTED else ""
             lines.append(f"{what}: {len(names)} labels ({', '.join(names[:_MOST_LISTED])}{more})")
-    return "\n".join([*lines, f"written: {target}, {len(found)} labels, {target.stat().st_size} bytes"])
+    return lines
 
 
 def _find(predictions: str, keep: Mapping[str, list[Any]]) -> list[PackedLabel]:

@@ -16,6 +16,16 @@ SLAB = 64
 
 SPACING_UM = 8.0
 
+_ARRAYS = (
+    ("raw", 1, "uint8", "mean"),
+    ("sheet", 1, "uint8", "mode"),
+    ("normals", 3, "int8", "normal"),
+    ("labelled", 1, "uint8", "mode"),
+    ("truth_sheet", 1, "uint8", "mode"),
+    ("truth_normals", 3, "int8", "normal"),
+)
+"""Name, channels, type and how coarser levels are made."""
+
 
 def phantom(
     output: str | Path,
@@ -24,6 +34,7 @@ def phantom(
     n_blocks: int = 6,
     block: int = 72,
     seed: int = 0,
+    dry_run: bool = False,
     overwrite: bool = False,
 ) -> dict[str, str]:
     """Write a CT-like volume of a rolled sheet, labelled in a few blocks only.
@@ -40,6 +51,7 @@ def phantom(
         n_blocks: labelled blocks.
         block: edge of a labelled block, voxels.
         seed: of everything random.
+        dry_run: give the paths, and write nothing.
         overwrite: replace what is there.
 
     Returns:
@@ -53,6 +65,9 @@ def phantom(
         raise ValueError(
             f"a block of {block} does not fit into the {labelled_end} slices that are labelled; size {size}"
         )
+    if dry_run:
+        print("dry run: nothing is written")
+        return {name: str(output / name) for name, *_ in _ARRAYS}
     roll = RolledSheet(size=size, seed=seed)
     rng = np.random.default_rng(seed)
     corners = _block_corners(rng, n_blocks, (labelled_end, size, size), block)
@@ -70,14 +85,7 @@ def phantom(
             downsample=downsample,
             attributes=NORMAL_INT8.as_attributes() if channels == 3 else None,
         )
-        for name, channels, dtype, downsample in (
-            ("raw", 1, "uint8", "mean"),
-            ("sheet", 1, "uint8", "mode"),
-            ("normals", 3, "int8", "normal"),
-            ("labelled", 1, "uint8", "mode"),
-            ("truth_sheet", 1, "uint8", "mode"),
-            ("truth_normals", 3, "int8", "normal"),
-        )
+        for name, channels, dtype, downsample in _ARRAYS
     }
     for z0 in range(0, size, SLAB):
         z1 = min(z0 + SLAB, size)

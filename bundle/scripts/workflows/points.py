@@ -26,6 +26,7 @@ def points(
     mask: str | Path | None = None,
     ignore_label: int | None = None,
     seed: int = 0,
+    dry_run: bool = False,
     overwrite: bool = False,
 ) -> str:
     """Draw annotated points from a dense label, as many of each class, evenly over the instances of a class.
@@ -48,6 +49,7 @@ def points(
         mask: path of an array on the label's grid; where it is 0, nothing is drawn.
         ignore_label: value of the label that is unknown.
         seed: of the draw.
+        dry_run: draw, and say what would be written, but write nothing.
         overwrite: replace files that exist.
 
     Returns:
@@ -62,7 +64,7 @@ def points(
     if Path(output).suffix != ".csv":
         raise ValueError(f"output: expected a name that ends in .csv, got {output}")
     files = {n: Path(output) if len(numbers) == 1 else _numbered(Path(output), n) for n in numbers}
-    if not overwrite and (existing := [path for path in files.values() if path.exists()]):
+    if not (overwrite or dry_run) and (existing := [path for path in files.values() if path.exists()]):
         raise FileExistsError(f"{existing[0]} exists; choose another output, or pass --overwrite to replace it")
     volume = open_volume(label)
     drawn = draw_points(
@@ -78,13 +80,14 @@ def points(
         exclude=() if exclude is None else _boxes("exclude", exclude),
         seed=seed,
     )
-    for n, path in files.items():
-        write_points(path, drawn[:n])
+    if not dry_run:
+        for n, path in files.items():
+            write_points(path, drawn[:n])
     where = "everywhere" if region is None and exclude is None else "within the boxes given"
     lines = [f"{volume.path}: points drawn {where}, seed {seed}", "points  class  of it  instances  file"]
     for n, path in files.items():
         lines += _table(drawn[:n], path)
-    return "\n".join(lines)
+    return "\n".join([*lines, *(["dry run: nothing is written"] if dry_run else [])])
 
 
 def _table(drawn: Sequence[Point], path: Path) -> list[str]:

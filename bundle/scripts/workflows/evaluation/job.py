@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
-from ...blockwise import Call, DaskWorkers, Threads
+from ...blockwise import Call, DaskWorkers, Threads, WorkProgress
 from ...geometry import Kind, Target
 from ...metrics import Contingency, make_metric
 from ...volumes import CannotListError, Volume, bundle, lattice, touched_blocks
@@ -125,10 +124,10 @@ def run_job(job: ScoreJob, workers: Threads | DaskWorkers | None = None) -> list
     waiting: dict[int, Result] = {}
     place = 0
     pool = (workers or Threads()).pool()
-    with tqdm(total=len(calls), desc="evaluate", unit="part", disable=None, leave=False) as bar, pool:
+    with WorkProgress("evaluate", len(calls), "parts") as progress, pool:
         for result in pool.map(job, calls):
             waiting[result[0]] = result
-            bar.update()
+            progress.advance()
             while place in waiting:
                 _, number, tallies = waiting.pop(place)
                 for total, tally in zip(totals[number], tallies, strict=True):
