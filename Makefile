@@ -3,11 +3,12 @@ PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+LABEL_VENV := .venv-label
 
 # threads that wait must not spin: torch shares the cores with data workers
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test check lint types bench clean
+.PHONY: setup demo test test-label check lint types bench bundle docs clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -27,6 +28,19 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
+# a server of MONAI Label in an environment of its own: what it asks for excludes what the bundle wants
+test-label: setup $(LABEL_VENV)/.ready
+	POLYTOME_LABEL_PYTHON=$(abspath $(LABEL_VENV))/bin/python $(BIN)/python -m pytest tests/label
+
+$(LABEL_VENV)/.ready: constraints.txt tests/label/requirements.txt
+	test -x $(LABEL_VENV)/bin/python || $(PYTHON) -m venv $(LABEL_VENV)
+	$(LABEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(LABEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/label/requirements.txt
+	touch $@
+
+bundle: setup
+	cd bundle && $(abspath $(BIN))/python -m scripts bundle --output ../dist/polytome.zip --overwrite
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -40,4 +54,4 @@ bench: setup
 	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
 
 clean:
-	rm -rf $(VENV) demo bundle/output bundle/data
+	rm -rf $(VENV) $(LABEL_VENV) demo dist site bundle/output bundle/data

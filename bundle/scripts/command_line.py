@@ -16,8 +16,9 @@ from typing import Any
 Verb = Callable[..., Any]
 
 _NAMES = (
-    "convert", "datasplit", "demo", "evaluate", "export-objects", "find-landmarks", "folds",
-    "import-landmark-config", "import-nnunet", "import-task", "pack", "phantom", "plan", "points", "sweep", "view",
+    "bundle", "convert", "dashboard", "datasplit", "demo", "evaluate", "export", "export-objects",
+    "find-landmarks", "folds", "import-landmark-config", "import-nnunet", "import-nnunet-dataset",
+    "import-task", "pack", "phantom", "plan", "points", "sweep", "view",
 )  # fmt: skip
 
 _WORKFLOWS = Path(__file__).parent / "workflows"

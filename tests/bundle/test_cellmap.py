@@ -5,7 +5,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 from skimage import measure
+from tests.bundle.prepared_python import prepared_python
 from tests.bundle.running import BUNDLE, SHOWN_CHARACTERS, write_overlay
 from tests.cellmap_tree import N_CLASSES, is_inside, raw_value, write_tree
 
@@ -39,7 +39,7 @@ SMALL = {
 def shell(line, folder):
     """Run a command line in a folder that looks like the bundle, with this Python."""
     done = subprocess.run(
-        ["bash", "-e", "-c", f'python() {{ "{sys.executable}" "$@"; }}\n{line}'],
+        ["bash", "-e", "-c", f'python() {{ "{prepared_python()}" "$@"; }}\n{line}'],
         cwd=folder, env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300, check=False,
     )  # fmt: skip

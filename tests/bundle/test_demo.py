@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from tests.bundle.prepared_python import prepared_python
 from tests.bundle.running import BUNDLE, command, write_overlay
 
 from scripts.volumes import open_volume
@@ -49,7 +50,7 @@ def test_it_prints_its_commands_and_ends_with_report_and_scores(demo):
         assert f"{name} {value:.4g}" in lines[-1]
     for workflow, config in (("training", "configs/train.json"), ("inference", "configs/inference.json")):
         shown = re.search(
-            rf"^{re.escape(sys.executable)} -m monai\.bundle run {workflow} --config_file (.*)$", output, re.M
+            rf"^{re.escape(prepared_python())} -m monai\.bundle run {workflow} --config_file (.*)$", output, re.M
         )
         assert shown
         assert config in shown[1]

@@ -4,12 +4,12 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
+from tests.bundle.prepared_python import prepared_python
 
 from scripts.volumes import create_ome_zarr, open_volume
 
@@ -23,7 +23,7 @@ def blocks(language):
 
 
 def run(script, folder):
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{Path(prepared_python()).parent}:{os.environ['PATH']}"
     environment = {**os.environ, "PATH": path, "OMP_WAIT_POLICY": "PASSIVE"}
     command = ["bash", "-euo", "pipefail", "-c", script]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)

@@ -11,7 +11,6 @@ from monai.utils import set_determinism
 from tests.bundle.running import BUNDLE, folders
 
 from scripts.workflows import phantom
-from scripts.workflows.components import component_faults
 
 TRAIN = BUNDLE / "configs" / "train.json"
 SMALL = {"patch_size": [16, 16, 16], "features_per_stage": [8, 8], "n_blocks_per_stage": [1, 1], "se_ratio": 2}
@@ -145,18 +144,3 @@ def test_a_compiled_network_trains_and_keeps_the_names_of_its_weights(config, tm
     parser.get_parsed_content("train#trainer").run()
     weights = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
     assert weights.keys() == config().get_parsed_content("network_def").state_dict().keys()
-
-
-def test_tracking_binds_to_the_trainer_and_the_validation(config):
-    """As `--tracking configs/mlflow.json` puts it into the config; MLflow itself need not be installed."""
-    settings = ConfigParser.load_config_file(BUNDLE / "configs" / "mlflow.json")
-    parser = config()
-    handlers = {}
-    for name, ids in settings["handlers_id"].items():
-        assert ids["id"] in parser
-        handlers[name] = parser[ids["handlers"]]
-        handlers[name].append(settings["configs"][name])
-    parser.update({key: value for key, value in settings["configs"].items() if key not in handlers})
-    assert component_faults(parser) == []
-    transform = parser.get_parsed_content(f"train#handlers#{len(handlers['trainer']) - 1}", instantiate=False)
-    assert transform.get_config()["output_transform"]({"loss": torch.tensor(0.5)}) == 0.5

@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from scripts.volumes import NORMAL_INT8, create_ome_zarr, encode, open_volume, write_nifti
+from scripts.volumes import (
+    NORMAL_INT8,
+    StackedVolume,
+    create_ome_zarr,
+    encode,
+    open_resampled,
+    open_volume,
+    write_nifti,
+)
 
 SPACING, TRANSLATION = (2.0, 0.5, 0.25), (10.0, -20.0, 30.0)  # z y x
 DIAGONAL = [[0.25, 0, 0, 30], [0, 0.5, 0, -20], [0, 0, 2, 10], [0, 0, 0, 1]]  # x y z
@@ -197,3 +205,23 @@ def test_units_that_differ(tmp_path):
     path = store(tmp_path / "x.zarr", numbers((1, 2, 3, 4), "u1"), unit="um")
     with pytest.raises(ValueError, match=r"x\.zarr is in um, .*in\.nii in mm; expected one unit"):
         write_nifti(tmp_path / "x.nii", path, like=tmp_path / "in.nii")
+
+
+def test_a_prediction_at_another_spacing_lies_over_the_scan(tmp_path):
+    """The scan is opened at half its resolution, and a prediction of that grid is written like it."""
+    affine = np.array([[0.0, 2, 0, 5], [-1, 0, 0, 6], [0, 0, 1, 7], [0, 0, 0, 1]])
+    nibabel.save(nibabel.Nifti1Image(np.zeros((8, 4, 6), np.float32), affine), tmp_path / "scan.nii.gz")
+    scan = open_resampled(tmp_path / "scan.nii.gz", (2.0, 4.0, 2.0), "linear")
+    store = create_ome_zarr(
+        tmp_path / "p.zarr", scan.shape, "uint8", spacing=scan.spacing, translation=scan.translation, unit="mm"
+    )
+    store.write((0, 0, 0), np.ones(scan.shape, np.uint8))
+    store.finish()
+    for like in (scan, StackedVolume([scan, scan])):
+        write_nifti(tmp_path / "p.nii.gz", tmp_path / "p.zarr", like=like, overwrite=True)
+        found = nibabel.load(tmp_path / "p.nii.gz")
+        assert found.shape == (4, 2, 3)
+        np.testing.assert_allclose(np.linalg.norm(found.affine[:3, :3], axis=0), [2, 4, 2])
+        # the corner of the first voxel is the scan's, as far as the grids of the volumes say so
+        first = np.linalg.inv(affine) @ found.affine @ [0, 0, 0, 1]
+        np.testing.assert_allclose(first[:3], np.array(scan.translation)[::-1] / [1, 2, 1])

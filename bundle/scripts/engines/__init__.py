@@ -3,6 +3,7 @@
 from .augment_on_device import AugmentOnDevice
 from .best_model import BestModel
 from .checkpoints import find_checkpoint
+from .comet_log import CometLog
 from .events import TrainingEvents, on_optimizer_step
 from .first_batch import FirstBatch
 from .history import History
@@ -19,14 +20,19 @@ from .preview import Preview
 from .progress import Progress
 from .random_state import RandomState
 from .run_checkpoint import RunCheckpoint
+from .run_record import RunRecord, begin_record
 from .scores_file import ScoresFile
 from .set_epoch import SetEpoch
+from .step_log import StepLog
+from .step_output import StepOutput
 from .training_step import TrainingStep, ValidationStep
 from .weight_average import WeightAverage
+from .worst_patches import WorstPatches
 
 __all__ = [
     "AugmentOnDevice",
     "BestModel",
+    "CometLog",
     "EarlyStop",
     "FirstBatch",
     "History",
@@ -42,13 +48,18 @@ __all__ = [
     "Progress",
     "RandomState",
     "RunCheckpoint",
+    "RunRecord",
     "ScoresFile",
     "SetEpoch",
+    "StepLog",
+    "StepOutput",
     "TimeLimit",
     "TrainingEvents",
     "TrainingStep",
     "ValidationStep",
     "WeightAverage",
+    "WorstPatches",
+    "begin_record",
     "collate_volumes",
     "find_checkpoint",
     "mark_unknown",

@@ -13,7 +13,9 @@ from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from ..geometry import TargetGrid, parse_targets
-from ..viewers import write_preview
+from ..viewers import preview_panels, write_panels
+from ..viewers.dashboard_files import SLICES_SUFFIX, as_json, replace_text
+from ..viewers.dashboard_slices import slice_atlases
 
 
 class Preview:
@@ -24,6 +26,7 @@ class Preview:
         targets: the `targets` table.
         log_dir: folder of TensorBoard's files, where the still picture goes too; `None`: it does not.
         grid: where the targets lie if they have a grid of their own; the image is shown on it.
+        slices: whether the slices of each panel are written, too, as `epoch_0001_slices.json`, for the dashboard.
     """
 
     def __init__(
@@ -32,9 +35,11 @@ class Preview:
         targets: Mapping[str, Any],
         log_dir: str | Path | None = None,
         grid: TargetGrid | None = None,
+        slices: bool = False,
     ) -> None:
         self.log_dir = log_dir
         self.grid = grid
+        self.slices = slices
         self.directory = Path(directory)
         self.targets = parse_targets(targets)
         self._sample: dict[str, Any] | None = None
@@ -61,7 +66,10 @@ class Preview:
         if self._sample is not None:
             self.directory.mkdir(parents=True, exist_ok=True)
             stem = self.directory / f"epoch_{engine.state.epoch:04d}"
-            picture, _ = write_preview(stem, targets=self.targets, **self._sample)
+            upper, lower = preview_panels(targets=self.targets, **self._sample)
+            if self.slices:  # first: an epoch with a picture alone is one of a run that knows no slices
+                replace_text(stem.with_name(stem.name + SLICES_SUFFIX), as_json(slice_atlases([*upper, *lower])))
+            picture, _ = write_panels(stem, upper, lower)
             if self.log_dir is not None:
                 with SummaryWriter(str(self.log_dir), filename_suffix=".images") as writer:
                     writer.add_image("preview", _read(picture), engine.state.epoch, dataformats="HWC")

@@ -11,6 +11,8 @@ from ignite.engine import Engine, Events
 from monai.utils.enums import CommonKeys
 from tqdm import tqdm
 
+from .step_output import StepOutput
+
 logger = logging.getLogger(__name__)
 
 
@@ -93,7 +95,7 @@ def duration(seconds: float) -> str:
 def _losses(engine: Engine) -> str:
     """The total and, where there are several, the terms of the batch."""
     output: Any = engine.state.output
-    if not isinstance(output, dict) or CommonKeys.LOSS not in output:
+    if not isinstance(output, (dict, StepOutput)) or CommonKeys.LOSS not in output:
         return ""
     terms = dict(getattr(getattr(engine, "loss_function", None), "terms", {}))
     terms.pop("total", None)

@@ -17,6 +17,7 @@ from ..geometry import autocast, check_precision
 from .events import TrainingEvents
 from .nonfinite import check_finite
 from .precision import full_precision
+from .step_output import StepOutput
 
 
 class TrainingStep:
@@ -58,7 +59,7 @@ class TrainingStep:
         self.nonfinite_report = nonfinite_report
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
 
-    def __call__(self, engine: Engine, batchdata: Any) -> dict[str, Any]:
+    def __call__(self, engine: Engine, batchdata: Any) -> StepOutput:
         """Train on one batch.
 
         Args:
@@ -66,7 +67,7 @@ class TrainingStep:
             batchdata: what its loader gave.
 
         Returns:
-            image B C D H W, labels, predictions and the loss, under MONAI's keys.
+            image B C D H W, labels, predictions and the loss, under MONAI's keys; its samples by number.
 
         Raises:
             NonFiniteLossError: before the weights change.
@@ -96,7 +97,7 @@ class TrainingStep:
             engine.register_events(*TrainingEvents)
             engine.fire_event(TrainingEvents.OPTIMIZER_STEPPED)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
-        return output
+        return StepOutput(output)
 
     def state_dict(self) -> dict[str, Any]:
         """The scale of the loss."""

@@ -3,6 +3,7 @@
 from .coarse_output import CoarseOutput, coarse_size
 from .discriminant import discriminant_weights
 from .embedding_network import EMBEDDING, PROJECTION, EmbeddingNetwork
+from .exported import EXPORT_SUFFIXES, ExportedNetwork
 from .feature_maps import count_feature_map_values
 from .halving import halving_stages
 from .head_network import HeadNetwork
@@ -24,9 +25,11 @@ from .unet_plan import UNetPlan, check_patch_size
 __all__ = [
     "BRANCH_SCHEMES",
     "EMBEDDING",
+    "EXPORT_SUFFIXES",
     "PROJECTION",
     "CoarseOutput",
     "EmbeddingNetwork",
+    "ExportedNetwork",
     "HeadNetwork",
     "MemoryBudget",
     "MultiTargetNetwork",

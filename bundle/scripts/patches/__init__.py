@@ -14,6 +14,7 @@ from .jitter import add_start_ranges
 from .landmark_folds import read_landmark_folds
 from .landmark_patches import choose_landmark_patches, fit_volumes
 from .landmark_rows import EXTRA_KEY, ID_KEY, landmark_names, place_landmarks, row_landmarks
+from .nnunet_dataset import nnunet_cases, open_nnunet_dataset, read_nnunet_dataset
 from .point_patches import point_patches
 from .samplers import PatchSampler, select_patches
 from .search import find_patches
@@ -51,13 +52,16 @@ __all__ = [
     "keep_fine",
     "landmark_names",
     "make_datalist",
+    "nnunet_cases",
     "open_array",
     "open_images",
+    "open_nnunet_dataset",
     "place_landmarks",
     "point_patches",
     "read_datalist",
     "read_datasplit",
     "read_landmark_folds",
+    "read_nnunet_dataset",
     "reference_key",
     "row_landmarks",
     "sample_seed",

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ..blockwise import DaskWorkers, RunFolder, RunGroup, Threads, report_place, run_folder_path
+from ..blockwise import DaskWorkers, RunFolder, RunGroup, Threads, WorkProgress, report_place, run_folder_path
 from ..volumes import (
     CannotListError,
     Grid,
@@ -198,8 +198,9 @@ class BlockSegmentation:
         done = {block_of(name) for name in self.group.folder.read_all(f"{part}/")}
         calls = [(method, block) for block in blocks if block not in done]
         begun = time.monotonic()
-        for _ in pool.map(job, calls):
-            pass
+        with WorkProgress(f"{method} {Path(self.group.path).name}", len(calls), "blocks") as progress:
+            for _ in pool.map(job, calls):
+                progress.advance()
         logger.info(
             "%s: %s %d blocks, %d were done, %.1f s", self.group.path, method, len(calls), len(done),
             time.monotonic() - begun,

@@ -25,11 +25,14 @@ from .per_target import reorient_targets
 from .point_labels import LoadPointsd, PatchPoints, PointLabelsd, mark_points
 from .random_spatial import RandSpatial, RandSpatiald
 from .random_start import RandPatchStartd
+from .regions import LabelToRegions, LabelToRegionsd
 from .reorient import ReorientVectors, ReorientVectorsd, TakeReferenceAffine, TakeReferenceAffined
+from .scan_grid import ToScanGridd, to_scan_grid
 from .smooth import SmoothLabel, SmoothLabeld
 from .spatial import ApplySpatiald
 from .spatial_draw import RandSpatialDraw, RandSpatialDrawd, SpatialDraw
 from .target_grid import ToTargetGridd
+from .target_label import TargetLabel, TargetLabeld, target_label
 from .transpose import RandTranspose, RandTransposed, transpose_axes
 from .two_draws import RandTwoSpatialDrawsd, TwoSpatialDraws
 from .two_views import TwoViewsd, points_in_view
@@ -50,6 +53,8 @@ __all__ = [
     "LabelToDistanced",
     "LabelToNormals",
     "LabelToNormalsd",
+    "LabelToRegions",
+    "LabelToRegionsd",
     "LandmarksToPointsd",
     "LoadLandmarksd",
     "LoadPointsd",
@@ -86,6 +91,9 @@ __all__ = [
     "SpatialDraw",
     "TakeReferenceAffine",
     "TakeReferenceAffined",
+    "TargetLabel",
+    "TargetLabeld",
+    "ToScanGridd",
     "ToTargetGridd",
     "TwoSpatialDraws",
     "TwoViewsd",
@@ -104,5 +112,7 @@ __all__ = [
     "reorient_targets",
     "stretch_contrast",
     "swap_pairs",
+    "target_label",
+    "to_scan_grid",
     "transpose_axes",
 ]

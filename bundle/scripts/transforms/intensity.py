@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from monai.config import KeysCollection
+from monai.data import MetaTensor
 from monai.transforms import MapTransform, Transform
 from monai.utils import convert_to_dst_type, convert_to_tensor
 
@@ -25,6 +26,9 @@ SCHEMES = {
 """What each scheme does."""
 
 ERROR = "error"
+
+STATISTICS = "statistics"
+"""Meta entry of an image in memory: `volume_statistics` of the volume that it was read from."""
 
 
 class NormalizeImage(Transform):
@@ -56,9 +60,11 @@ class NormalizeImage(Transform):
     def bind(self, image: Volume | torch.Tensor) -> NormalizeImage:
         """The same normalisation by the statistics of one image: a volume, or a tensor C D H W that is all of it.
 
+        A tensor's meta may hold the statistics of the volume that it was read from, as `OpenVolumed` leaves them.
+
         Raises:
-            ValueError: if the scheme asks for a tensor's stored type, or for the foreground's statistics, which only
-                training knows.
+            ValueError: if the scheme asks for a tensor's stored type, which its meta does not tell, or for the
+                foreground's statistics, which only training knows.
         """
         if self.scheme == "ct":
             self._found(0)
@@ -66,6 +72,8 @@ class NormalizeImage(Transform):
             return self
         if isinstance(image, Volume):
             found: dict[str, Any] = volume_statistics(image)
+        elif isinstance(image, MetaTensor) and STATISTICS in image.meta:
+            found = image.meta[STATISTICS]
         elif self.scheme == "dtype_range":
             raise ValueError("scheme 'dtype_range' needs the stored type, which an image in memory does not have")
         else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,21 @@ MIN_PANEL = 192
 
 MARGIN, TITLE_HEIGHT = 6, 22
 BACKGROUND, INK = (18, 18, 22), (235, 235, 235)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """What is seen of one thing.
+
+    Args:
+        target: its name; empty for the image.
+        title: what is shown of it.
+        colours: D H W 3 uint8.
+    """
+
+    target: str
+    title: str
+    colours: np.ndarray
 
 
 def write_preview(
@@ -48,7 +64,15 @@ def write_preview(
     Returns:
         both paths.
     """
-    frames = preview_frames(image, labels, predictions, targets)
+    panels = preview_panels(image, labels, predictions, targets)
+    return write_panels(stem, *panels, frames_per_second=frames_per_second)
+
+
+def write_panels(
+    stem: str | Path, upper: Sequence[Panel], lower: Sequence[Panel], *, frames_per_second: int = 5
+) -> tuple[Path, Path]:
+    """The same for the rows of `preview_panels`."""
+    frames = _frames(upper, lower)
     stem = Path(stem)
     png, gif = stem.with_name(f"{stem.name}.png"), stem.with_name(f"{stem.name}.gif")
     Image.fromarray(frames[len(frames) // 2]).save(png)
@@ -64,33 +88,50 @@ def preview_frames(
     targets: Mapping[str, Target],
 ) -> list[np.ndarray]:
     """One picture H W 3 uint8 per z slice; arguments as in `write_preview`."""
+    return _frames(*preview_panels(image, labels, predictions, targets))
+
+
+def preview_panels(
+    image: torch.Tensor,
+    labels: Mapping[str, torch.Tensor],
+    predictions: Mapping[str, torch.Tensor],
+    targets: Mapping[str, Target],
+) -> tuple[list[Panel], list[Panel]]:
+    """The upper row, image and truths, and the lower one, predictions; arguments as in `write_preview`."""
     raw = grey(image[0].float().numpy())
-    upper: list[tuple[str, np.ndarray | None]] = [("image", raw)]
-    lower: list[tuple[str, np.ndarray | None]] = [("", None)]
+    upper, lower = [Panel("", "image", raw)], []
     for name, target in targets.items():
         if target.kind is Kind.EMBEDDING:
             vectors = predictions[name].float().numpy()
-            upper.append((f"{name}: components 1 to 3", embedding_colours(vectors)))
-            lower.append((f"{name}: components 4 to 6", embedding_colours(vectors, 3)))
+            upper.append(Panel(name, f"{name}: components 1 to 3", embedding_colours(vectors)))
+            lower.append(Panel(name, f"{name}: components 4 to 6", embedding_colours(vectors, 3)))
             continue
         truth = labels[name].float().numpy()
         if target.kind is Kind.POINTS and truth.ndim == 2:
             found = peak_points(predictions[name].float()[None])[0].numpy()  # C D H W -> C 3
             panels = landmark_panels(raw, truth, found)
-            upper.append((f"{name}: true landmarks", panels[0]))
-            lower.append((f"{name}: and predicted ones", panels[1]))
+            upper.append(Panel(name, f"{name}: true landmarks", panels[0]))
+            lower.append(Panel(name, f"{name}: and predicted ones", panels[1]))
             continue
         batch = predictions[name].float()[None]  # C D H W -> B C D H W
         values = activate_prediction(batch, target)[0].numpy()  # B C D H W -> C D H W
         if target.kind is Kind.LABEL and len(truth) < len(values):
             values = values.argmax(axis=0, keepdims=True)  # C D H W -> 1 D H W, as the truth
         limits = value_limits(truth, values)
-        upper.append((f"{name}: truth", target_colours(truth, target, limits)))
-        lower.append((f"{name}: prediction", target_colours(values, target, limits)))
-    return [_compose([upper, lower], z) for z in range(image.shape[1])]
+        upper.append(Panel(name, f"{name}: truth", target_colours(truth, target, limits)))
+        lower.append(Panel(name, f"{name}: prediction", target_colours(values, target, limits)))
+    return upper, lower
 
 
-def _compose(rows: list[list[tuple[str, np.ndarray | None]]], z: int) -> np.ndarray:
+def _frames(upper: Sequence[Panel], lower: Sequence[Panel]) -> list[np.ndarray]:
+    rows: list[list[tuple[str, np.ndarray | None]]] = [
+        [(panel.title, panel.colours) for panel in upper],
+        [("", None), *((panel.title, panel.colours) for panel in lower)],
+    ]
+    return [_compose(rows, z) for z in range(len(upper[0].colours))]
+
+
+def _compose(rows: Sequence[Sequence[tuple[str, np.ndarray | None]]], z: int) -> np.ndarray:
     depth, height, width = next(panel.shape[:3] for _, panel in rows[0] if panel is not None)
     factor = max(1, round(MIN_PANEL / max(height, width)))
     font = ImageFont.load_default(13)

@@ -31,6 +31,7 @@ from .permuted import (
 from .placement import open_resampled, open_stack, resampling_mode
 from .points import POINTS_KEY, Point, read_points, write_points
 from .resample import ResampledVolume, fit
+from .stacked import StackedVolume, open_image
 from .statistics import value_statistics, volume_statistics
 from .tolerant import read_tolerant, tolerant_volume
 from .volume import Volume, open_volume
@@ -53,6 +54,7 @@ __all__ = [
     "Point",
     "RemoteError",
     "ResampledVolume",
+    "StackedVolume",
     "Volume",
     "ZarrReader",
     "as_landmarks",
@@ -67,6 +69,7 @@ __all__ = [
     "is_url",
     "landmarks_to_voxels",
     "lattice",
+    "open_image",
     "open_resampled",
     "open_stack",
     "open_volume",

@@ -10,7 +10,9 @@ from typing import Any
 import nibabel
 import numpy as np
 
+from .derived import DerivedVolume
 from .paths import is_url
+from .stacked import StackedVolume
 from .volume import Volume, open_volume
 
 logger = logging.getLogger(__name__)
@@ -110,11 +112,18 @@ def nifti_affine(volume: Volume, like: Volume | None = None) -> np.ndarray:
         )
     affine = np.array(carrier.attributes["nifti_affine"], np.float64)
     if carrier.path.lower().endswith(SUFFIXES):
-        file_grid = carrier.affine
+        file_grid = _as_stored(carrier).affine
     else:  # what was converted from the file, perhaps a coarser level
         file_grid = _REVERSE @ np.diag([*np.linalg.norm(affine[:3, :3], axis=0), 1.0]) @ _REVERSE
     steps = _REVERSE @ np.linalg.inv(file_grid) @ volume.affine @ _REVERSE  # voxel x y z -> the file's voxel x y z
     return affine if np.allclose(steps, np.eye(4), atol=_SAME) else affine @ steps
+
+
+def _as_stored(volume: Volume) -> Volume:
+    """What is stored, where a volume is resampled from it, or stacked from several."""
+    while isinstance(volume, (DerivedVolume, StackedVolume)):
+        volume = volume.base if isinstance(volume, DerivedVolume) else volume.parts[0]
+    return volume
 
 
 def _opened(volume: Volume | str | Path) -> Volume:

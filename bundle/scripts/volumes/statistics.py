@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from .stacked import StackedVolume
 from .volume import Triplet, Volume
 
 Statistics = dict[str, list[Any]]
@@ -32,6 +33,9 @@ def volume_statistics(volume: Volume, seed: int = 0) -> Statistics:
         `mean`, `std`, `minimum`, `maximum`, `low` and `high` (percentiles 0.5 and 99.5), `dtype`: each a list with one
         entry per channel.
     """
+    if isinstance(volume, StackedVolume):  # each part by what its own store holds
+        of_parts = [volume_statistics(part, seed) for part in volume.parts]
+        return {name: [value for part in of_parts for value in part[name]] for name in of_parts[0]}
     blocks = [volume.read(*box).reshape(volume.channels, -1) for box in _boxes(volume, seed)]  # C D H W -> C N
     found = value_statistics(np.concatenate(blocks, axis=1))
     return {**found, "dtype": [str(volume.stored_dtype)] * volume.channels}

@@ -14,6 +14,7 @@ from .landmark_predictions import (
     predict_landmarks,
 )
 from .landmark_samples import LandmarkSamples
+from .nnunet_labels import NnunetLabels
 from .phantom import phantom, truth_box
 from .processes import join_processes
 from .segment_each import segment_each
@@ -22,6 +23,7 @@ from .sweeps.validate_samples import validate_samples
 
 __all__ = [
     "LandmarkSamples",
+    "NnunetLabels",
     "RunError",
     "at_most",
     "check_embedding_stores",

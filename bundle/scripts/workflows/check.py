@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, load
 
 from ..engines import find_checkpoint
 from ..geometry import IMAGE_KEY, Kind, check_precision, parse_targets, target_faults
@@ -70,11 +71,22 @@ def check_inference(parser: ConfigParser | None = None) -> None:
         faults += _ensemble_faults(parser)
         faults += _collect(lambda: _precision_faults(parser))
         faults += _collect(lambda: _network_faults(parser, _window_sizes(parser)))
-        faults += _collect(lambda: _input_faults(_value(parser, "input_data"), _in_channels(parser)))
+        if not _is_only_loaded():
+            faults += _collect(lambda: _input_faults(_value(parser, "input_data"), _in_channels(parser)))
         faults += _collect(lambda: _landmark_faults(parser))
     if not faults:
         faults += _collect(lambda: _value(parser, "evaluator") and [])
     raise_faults(faults, "the inference")
+
+
+def _is_only_loaded() -> bool:
+    """Whether `monai.bundle.load` asks for the network alone, which needs no input; it says so by nothing else."""
+    frame = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is inspect.unwrap(load).__code__:
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
 
 
 def current_parser() -> ConfigParser:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..blockwise import WorkProgress
 from ..landmarks import highest_voxels, refine_points
 from ..volumes import Landmarks, Volume, convert_landmarks, open_volume, write_landmarks
 from .datasplit import as_list
@@ -85,18 +86,20 @@ def peaks_of_volume(volume: Volume, *, subpixel: bool = True) -> tuple[np.ndarra
     heights, lowest = np.full(count, -np.inf), np.full(count, np.inf)
     places = np.zeros((count, 3), np.int64)
     covered = 0
-    for start, size in _blocks(volume):
-        block = volume.decode(volume.read(start, size))  # C D H W
-        covered += int(np.prod(size))
-        flat = block.reshape(count, -1)
-        lowest = np.minimum(lowest, flat.min(axis=1))  # NaN stays NaN
-        highest = flat.argmax(axis=1)
-        values = flat[np.arange(count), highest]
-        # The first of equal values in array order is the one, as in memory, whatever the order of blocks.
-        index = np.stack(np.unravel_index(highest, size), axis=1) + np.asarray(start)
-        is_first = (values == heights) & _before(index, places)
-        better = (values > heights) | is_first | np.isnan(values)
-        heights, places = np.where(better, values, heights), np.where(better[:, None], index, places)
+    with WorkProgress(f"landmarks of {volume.name}", int(np.prod(volume.spatial_shape)), "voxels") as progress:
+        for start, size in _blocks(volume):
+            block = volume.decode(volume.read(start, size))  # C D H W
+            progress.advance(int(np.prod(size)))
+            covered += int(np.prod(size))
+            flat = block.reshape(count, -1)
+            lowest = np.minimum(lowest, flat.min(axis=1))  # NaN stays NaN
+            highest = flat.argmax(axis=1)
+            values = flat[np.arange(count), highest]
+            # The first of equal values in array order is the one, as in memory, whatever the order of blocks.
+            index = np.stack(np.unravel_index(highest, size), axis=1) + np.asarray(start)
+            is_first = (values == heights) & _before(index, places)
+            better = (values > heights) | is_first | np.isnan(values)
+            heights, places = np.where(better, values, heights), np.where(better[:, None], index, places)
     if covered < int(np.prod(volume.spatial_shape)):  # chunks that are left out hold the fill value
         lowest = np.minimum(lowest, volume.fill_value)
     has_peak = (heights > lowest) & np.isfinite(heights)

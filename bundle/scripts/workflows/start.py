@@ -12,8 +12,9 @@ import torch
 from monai.bundle import ConfigParser
 from monai.engines import Evaluator, Trainer
 
-from ..engines import EarlyStop, RunCheckpoint, WeightAverage
+from ..engines import EarlyStop, RunCheckpoint, WeightAverage, begin_record
 from ..networks import match_weights
+from ..viewers.dashboard_files import RECORD_FILE
 from .check import current_parser, read_weights
 from .faults import raise_faults
 
@@ -95,8 +96,8 @@ def start_training(
         trainer: the engine.
         evaluator: the engine that validates.
         run_checkpoint: saves what a resumed run needs; referring to the trainer, it cannot be among its handlers.
-        output_dir: gets `network.json`; given after `configs/inference.json` as a second config file it builds
-            the same network again.
+        output_dir: gets `run.json`, for those who watch the run, and `network.json`: given after
+            `configs/inference.json` as a second config file it builds the same network again.
         checkpoint: file to go on from; `None`: from the start.
         average: of the weights; follows the trainer.
         early_stopping: ends the training when validations no longer get better.
@@ -126,6 +127,9 @@ def start_training(
     if compile is not False:
         # in place, so that names of parameters stay as they are
         network.compile(**({} if compile is True else compile))
+    if rank == 0:  # last: what cannot go on leaves the record of the run before
+        record = Path(output_dir) / RECORD_FILE
+        begin_record(record, _as_recorded(parser), _plan(network), _parameters(network))
 
 
 def _go_on(parser: ConfigParser, trainer: Trainer, run_checkpoint: RunCheckpoint, checkpoint: str | Path) -> None:
@@ -180,18 +184,42 @@ def _is_json(value: Any) -> bool:
 def describe_run(parser: ConfigParser, network: torch.nn.Module) -> str:
     """The resolved settings that a person edits, the network's plan, and its number of parameters."""
     lines = ["settings:"]
+    lines += [f"  {key}: {_short(value)}" for key, value in resolved_settings(parser).items()]
+    if (plan := _plan(network)) is not None:
+        lines.append("plan:")
+        lines += [f"  {key}: {_short(value)}" for key, value in plan.items()]
+    lines.append(f"parameters: {_parameters(network):,}")
+    return "\n".join(lines)
+
+
+def resolved_settings(parser: ConfigParser) -> dict[str, Any]:
+    """The settings that a person edits, as they are after every reference and expression."""
+    settings = {}
     for key, raw in parser.config.items():  # type: ignore[union-attr]
         if key.startswith("_") or key in _MACHINERY:
             continue
         value = parser.get_parsed_content(key) if isinstance(raw, (str, Mapping, list)) else raw
         if isinstance(value, (str, int, float, bool, list, dict, torch.device)) or value is None:
-            lines.append(f"  {key}: {_short(value)}")
+            settings[key] = value
+    return settings
+
+
+def _as_recorded(parser: ConfigParser) -> dict[str, Any]:
+    """The same for a file: components that JSON does not know as the config has them."""
+    raw: Any = parser.config
+    return {
+        key: value if _is_json(value) else str(value) if isinstance(value, torch.device) else raw[key]
+        for key, value in resolved_settings(parser).items()
+    }
+
+
+def _plan(network: torch.nn.Module) -> dict[str, Any] | None:
     plan = getattr(network, "plan", None)
-    if plan is not None:
-        lines.append("plan:")
-        lines += [f"  {key}: {_short(value)}" for key, value in plan.as_dict().items()]
-    lines.append(f"parameters: {sum(p.numel() for p in network.parameters()):,}")
-    return "\n".join(lines)
+    return None if plan is None else dict(plan.as_dict())
+
+
+def _parameters(network: torch.nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
 
 
 _MACHINERY = (

@@ -81,7 +81,7 @@ def _none(why: str) -> LandmarkKey:
     return LandmarkKey(why=why, may_be_null=True)
 
 
-_COMET = _none("Comet is an optional handler: TensorBoard's curves are always written, configs/mlflow.json is another")
+_COMET = _none("Comet is chosen on the command line: --tracking configs/comet.json --comet_project NAME and so on")
 _MOUNT = _none("paths are taken as they are; --dataset_dir says where relative ones count from")
 _CENTRED = _none("patches are drawn around landmarks by sampler_bias, not around given places")
 
