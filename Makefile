@@ -4,11 +4,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 LABEL_VENV := .venv-label
+PYTHONS := python3.11 python3.12 python3.13
 
 # threads that wait must not spin: torch shares the cores with data workers
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-label check lint types bench bundle docs clean
+.PHONY: setup demo test test-label test-pythons check lint types bench bundle docs clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -38,8 +39,18 @@ $(LABEL_VENV)/.ready: constraints.txt tests/label/requirements.txt
 	$(LABEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/label/requirements.txt
 	touch $@
 
+# the tests on every Python that there is, each in an environment of its own; -V, since a name may be there that runs nothing
+test-pythons: $(foreach python,$(PYTHONS),$(if $(shell $(python) -V 2>/dev/null),test-$(python)))
+
+test-python3.%:
+	$(MAKE) test PYTHON=python3.$* VENV=.venv-3.$*
+
 bundle: setup
-	cd bundle && $(abspath $(BIN))/python -m scripts bundle --output ../dist/polytome.zip --overwrite
+	$(BIN)/python -m scripts bundle --overwrite
+
+# the documentation site, offline; a warning is an error
+docs: setup
+	$(BIN)/python -m tests.documentation.build site
 
 lint: setup
 	$(BIN)/ruff check .
@@ -51,7 +62,7 @@ types: setup
 check: lint types test
 
 bench: setup
-	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+	for program in $(filter-out benchmarks/first_prediction.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$program || exit 1; done
 
 clean:
-	rm -rf $(VENV) $(LABEL_VENV) demo dist site bundle/output bundle/data
+	rm -rf $(VENV) $(LABEL_VENV) .venv-3.* demo dist site bundle/output bundle/data

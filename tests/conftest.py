@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads tha
 
 import pytest
 import torch
+from tests.bundle.prepared_python import start_server
 
 torch.set_num_threads(2)
 
@@ -28,3 +29,12 @@ def real_data() -> Path:
     if not folder.is_dir():
         raise FileNotFoundError(f"POLYTOME_DATA names {folder}, which is no folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def prepared_workers():
+    """Dask's workers are forked from a process that has imported the libraries, instead of importing them each."""
+    dask = pytest.importorskip("dask")
+    start_server()
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        yield

@@ -168,6 +168,19 @@ def test_help_names_units_types_and_defaults():
     assert "Type: whole number" in said
 
 
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_a_verb_that_takes_any_option_shows_its_help(monkeypatch, capsys, word):
+    def plan(path: str, **settings: object) -> None:
+        """Plan a network."""
+        pytest.fail("it runs")
+
+    monkeypatch.setattr(command_line.Verbs, "__getitem__", lambda self, name: plan)
+    with pytest.raises(SystemExit) as ended:
+        run_main(monkeypatch, "plan", word)
+    assert ended.value.code == 0
+    assert "Plan a network." in "".join(capsys.readouterr())
+
+
 def test_bash_completes_verbs_and_options(tmp_path):
     script = tmp_path / "completion.bash"
     script.write_text(command("scripts", "--", "--completion"))

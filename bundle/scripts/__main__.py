@@ -34,6 +34,8 @@ def _run(words: list[str], program: str) -> None:
     try:
         name = known_verb(words[0])
         verb = in_plain_words(VERBS[name])
+        if {"--help", "-h"} & set(words[1:]):  # a verb that takes any option would take this one, too
+            words = [name, "--", "--help"]
         check_words(verb, words[1:])
         fire.Fire({name: verb}, command=words, name=program)
     except UsageError as error:

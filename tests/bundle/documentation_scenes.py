@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import tifffile
 from tests.bundle.running import BUNDLE
+from tests.documentation.commands import commands
+from tests.documentation.executed import HERE
 
-from documentation.commands import commands
-from documentation.executed import HERE
 from scripts.volumes import create_ome_zarr
 from scripts.workflows import phantom
 
@@ -49,7 +49,14 @@ SWEEP = {
 SCENES = {
     "bundle": ("README.md", "configuration.md", "index.md", "inference.md", "training.md"),
     "SheetNorm": ("from_sheetnorm.md",),
-    "others": ("command_line.md", "process.md", "evaluation.md", "embeddings.md", "from_contraband.md", "from_lannunet.md"),
+    "others": (
+        "command_line.md",
+        "process.md",
+        "evaluation.md",
+        "embeddings.md",
+        "from_contraband.md",
+        "from_lannunet.md",
+    ),
 }
 """Pages whose commands are run in one folder, one after the other."""
 
@@ -65,8 +72,8 @@ def scene_commands(name):
     return list(dict.fromkeys(found))
 
 
-def make_folder(root):
-    """What the commands read lies in a folder as the bundle's own: configs, code, weights, volumes, settings."""
+def make_folder(root, scene):
+    """What the commands of a scene read: configs, code, weights, volumes, settings."""
     for name in ("configs", "scripts"):
         (root / name).symlink_to(BUNDLE / name)
     (root / "models").mkdir()
@@ -75,7 +82,15 @@ def make_folder(root):
     sheet = (z % 3 < 2).astype(np.uint8)
     scan = (sheet * 120 + np.random.default_rng(0).integers(1, 60, sheet.shape)).astype(np.uint8)
     probability = np.where(sheet, 230, 10).astype(np.uint8)
-    volumes = {"scan": scan, "sheet": sheet, "truth": sheet, "a": probability, "b": sheet * 255, "prediction/nuclei": probability}
+    volumes = {
+        "scan": scan,
+        "sheet": sheet,
+        "truth": sheet,
+        "a": probability,
+        "b": sheet * 255,
+    }
+    if scene == "others":  # elsewhere the commands make a prediction
+        volumes["prediction/nuclei"] = probability
     for name, array in volumes.items():
         path = root / name.replace("/", ".zarr/") if "/" in name else root / f"{name}.zarr"
         create_ome_zarr(path, (1, *array.shape), "uint8", spacing=(8,) * 3, unit="um").write((0, 0, 0), array[None])
@@ -91,7 +106,7 @@ def make_folder(root):
 
 def shrunk(line):
     """A command with options that make it short, and without those that name large sizes."""
-    line = line.replace("[[0,0,0],[64,512,512]]", "[[0,0,0],[32,64,64]]").replace("[96, 96, 96]", "[16, 16, 16]")
+    line = line.replace("[[0,0,0],[64,512,512]]", "[[0,0,0],[32,64,64]]").replace("[96, 96, 96]", "[32, 32, 32]")
     for epochs in ("20", "50"):
         line = line.replace(f" --max_epochs {epochs}", "")
     if "scripts phantom" in line:
@@ -102,7 +117,9 @@ def shrunk(line):
         return f"{line} --max_val_steps_per_epoch 1 --device cpu"
     if "run inference" in line:
         own = "network.json" in line
-        return f"{line} --device cpu" + ("" if own or "--weights" in line else f" --weights {BUNDLE / 'models/model.pt'}")
+        return f"{line} --device cpu" + (
+            "" if own or "--weights" in line else f" --weights {BUNDLE / 'models/model.pt'}"
+        )
     if "--metrics voi" in line:  # of ids, which the prediction of the other command is not
         return line.replace("prediction.zarr", "sheet.zarr") + " --overwrite"
     return f"{line} --overwrite" if any(f"scripts {verb} " in line for verb in _WRITE_AGAIN) else line

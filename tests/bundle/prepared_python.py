@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from functools import cache
 from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
+from multiprocessing.forkserver import ensure_running
 from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ _LAUNCHER.set_forkserver_preload(
     [
         *("monai.bundle", "ignite.engine", "zarr", "ome_zarr_models", "scipy.ndimage", "skimage.measure"),
         *("torch.utils.tensorboard", "torch._dynamo"),  # every optimiser imports the last one when it is built
+        "distributed",
     ]
 )
 _STARTING = threading.Lock()  # multiprocessing looks after its processes whenever one is started
@@ -35,13 +37,12 @@ _STARTING = threading.Lock()  # multiprocessing looks after its processes whenev
 _PROGRAM = """#!{python} -IS
 import json, os, socket, sys
 
-if sys.argv[1:2] == ["-u"]:
-    del sys.argv[1]
-if sys.argv[1:2] != ["-m"]:
+words = sys.argv[2:] if sys.argv[1:2] == ["-u"] else sys.argv[1:]
+if not words or words[0].startswith("-") and words[0] not in ("-m", "-c"):
     os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as asked:
     asked.connect({address!r})
-    said = json.dumps([sys.argv[2:], os.getcwd(), dict(os.environ)]) + "\\n"
+    said = json.dumps([words, os.getcwd(), dict(os.environ)]) + "\\n"
     socket.send_fds(asked, [b"!"], [0, 1, 2])
     asked.sendall(said.encode())
     sys.exit(int(asked.recv(16) or b"1"))
@@ -51,10 +52,10 @@ with socket.socket(socket.AF_UNIX) as asked:
 def prepared_process(
     arguments: Sequence[str], folder: str, environment: dict[str, str], streams: Sequence[int]
 ) -> ForkServerProcess:
-    """Start what `python -m ARGUMENTS` does.
+    """Start what `python ARGUMENTS` does.
 
     Args:
-        arguments: those after `-m`.
+        arguments: `-m` and a module, `-c` and a program, or a file; then those of their own.
         folder: where it runs.
         environment: its variables.
         streams: descriptors of its input, output and errors.
@@ -80,9 +81,14 @@ def ended(process: ForkServerProcess, timeout: float | None = None, *others: Any
     return process.exitcode if is_done else None
 
 
+def start_server() -> None:
+    """Have the libraries imported, for processes that others fork, too."""
+    ensure_running()
+
+
 @cache
 def prepared_python() -> str:
-    """Path of a program that does `python -m ...`, as long as this process lives."""
+    """Path of a program that does what `python` does, as long as this process lives."""
     folder = Path(tempfile.mkdtemp())
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     server = _Server(str(folder / "socket"), _Request)
@@ -113,16 +119,22 @@ class _Request(socketserver.BaseRequestHandler):
 
 
 def _main(arguments: list[str], folder: str, environment: dict[str, str], python: str, streams: list[Any]) -> None:
-    """What `python -m` does, in a process that has imported the libraries already."""
+    """What Python does, in a process that has imported the libraries already."""
     for number, stream in enumerate(streams):
         os.dup2(stream.detach(), number)
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = [folder, *filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))]
-    sys.argv, sys.executable = arguments, python
+    kind, sys.executable = arguments[0], python
+    sys.argv = arguments[1:] if kind in ("-m", "-c") else arguments
     try:
-        runpy.run_module(arguments[0], run_name="__main__", alter_sys=True)
+        if kind == "-m":
+            runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        elif kind == "-c":
+            exec(compile(sys.argv[0], "<string>", "exec"), {"__name__": "__main__"})
+        else:
+            runpy.run_path(kind, run_name="__main__")
     except Exception:
         sys.excepthook(*sys.exc_info())  # which the bundle replaces
         sys.exit(1)

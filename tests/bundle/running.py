@@ -22,7 +22,8 @@ def command(*arguments: str | Path, cwd: Path = BUNDLE, timeout: float = 300) ->
     """Run `python -m ...` and return what it printed; the test fails with the end of it where the status is not 0."""
     with tempfile.TemporaryFile("w+") as output, Path(os.devnull).open() as nothing:
         streams = [nothing.fileno(), output.fileno(), output.fileno()]
-        status = ended(prepared_process(list(map(str, arguments)), str(cwd), dict(os.environ), streams), timeout)
+        words = ["-m", *map(str, arguments)]
+        status = ended(prepared_process(words, str(cwd), dict(os.environ), streams), timeout)
         output.seek(0)
         printed = output.read()
     if status != 0:

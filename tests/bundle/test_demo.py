@@ -5,7 +5,6 @@ import io
 import json
 import re
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -111,8 +110,9 @@ def test_the_scan_in_the_report_is_the_slice_that_it_names(demo):
 
 def test_a_failing_step_ends_the_demo_with_its_message(tmp_path):
     overlay = write_overlay(tmp_path / "bad.json", patch_size=[33, 32, 32])
+    words = ["-m", "scripts", "demo", "--output", tmp_path / "out", f"--size={SIZE}", "--config", overlay]
     process = subprocess.run(
-        [sys.executable, "-m", "scripts", "demo", "--output", tmp_path / "out", f"--size={SIZE}", "--config", overlay],
+        [prepared_python(), *words],
         cwd=BUNDLE, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert process.returncode == 1

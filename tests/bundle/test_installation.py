@@ -1,6 +1,7 @@
 """What docs/installation.md promises: extras, commands, and what a copy without the checkout holds."""
 
 import fnmatch
+import json
 import re
 import subprocess
 import tomllib
@@ -73,3 +74,12 @@ def test_every_folder_of_the_package_is_a_package():
     """Folders without `__init__.py` would be left out of a built package."""
     folders = {path.parent for path in (BUNDLE / "scripts").rglob("*.py")}
     assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def test_the_page_tells_the_seconds_that_were_measured():
+    measured = json.loads((ROOT / "benchmarks" / "results" / "first_prediction.json").read_text())
+    seconds = {row["step"]: row["seconds"] for row in measured["rows"]}
+    installed = seconds["install of torch"] + seconds["install of the rest"]
+    expected = [seconds["all"], seconds["download of packages"], installed, seconds["phantom"], seconds["prediction"]]
+    assert [int(number) for number in re.findall(r"(\d+) s\b", PAGE)] == [round(number) for number in expected]
+    assert f"{measured['size']}^3" in PAGE

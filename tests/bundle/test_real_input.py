@@ -112,8 +112,8 @@ def test_nuclei_read_directly_from_ome_zarr(real_data: Path, tmp_path: Path) -> 
         patch_size=[32, 32, 32],
         min_bbox_percent=0.3,
         min_labeled_ratio=0.02,
-        max_epochs=4,
-        max_steps_per_epoch=16,
+        max_epochs=3,
+        max_steps_per_epoch=12,
         max_val_steps_per_epoch=4,
     )
     (prediction,) = predict(tmp_path, [image])
@@ -204,8 +204,8 @@ def test_boundaries_of_neurons_in_em(real_data: Path, tmp_path: Path) -> None:
             {"_target_": "scripts.transforms.LabelToBoundaryd", "keys": "bodies", "output_keys": "boundary"},
         ],
         patch_size=[32, 40, 40],
-        max_epochs=4,
-        max_steps_per_epoch=20,
+        max_epochs=3,
+        max_steps_per_epoch=16,
         max_val_steps_per_epoch=4,
     )
     start, size = (190, 60, 100), (56, 88, 88)

@@ -2,11 +2,11 @@
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from tests.bundle.prepared_python import prepared_python
 from tests.bundle.running import BUNDLE, command, folders, options, read_history, run, write_overlay
 
 from scripts.workflows import phantom
@@ -130,7 +130,7 @@ def test_faults_are_said_once_by_several_processes(data: Path, tmp_path: Path) -
     words = ["torch.distributed.run", "--nproc_per_node=2", "-m", "monai.bundle", "run", "training"]
     config = str(["configs/train.json", "configs/multi_gpu_train.json"])
     done = subprocess.run(
-        [sys.executable, "-m", *words, *settings(tmp_path, data, patch_size=[15, 16, 16]), "--config_file", config],
+        [prepared_python(), "-m", *words, *settings(tmp_path, data, patch_size=[15, 16, 16]), "--config_file", config],
         cwd=BUNDLE, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode != 0

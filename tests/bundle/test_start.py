@@ -12,6 +12,7 @@ import torch
 from monai.bundle import ConfigParser, ConfigWorkflow
 from monai.utils import set_determinism
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tests.bundle.prepared_python import prepared_python
 from tests.bundle.running import BUNDLE, folders, options, read_history, run
 
 from scripts.volumes import open_volume
@@ -86,7 +87,7 @@ def test_a_corrupt_chunk_ends_the_run_with_one_message(data: Path, tmp_path: Pat
     (tmp_path / "phantom.zarr" / "raw" / "0" / "c" / "0" / "0" / "0").write_bytes(b"broken")
     words = ["-m", "monai.bundle", "run", "training", *settings(tmp_path, tmp_path, normalization=normalization)]
     done = subprocess.run(
-        [sys.executable, *map(str, words), "--config_file", str(TRAIN)],
+        [prepared_python(), *map(str, words), "--config_file", str(TRAIN)],
         cwd=BUNDLE, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1

@@ -119,6 +119,7 @@ def test_optimisers_and_schedules_are_exchanged_in_json(config, optimizer, sched
         max_steps_per_epoch=2,
         max_val_steps_per_epoch=1,
         max_epochs=2,
+        previews=False,
     )
     built = parser.get_parsed_content("optimizer")
     assert type(built).__name__ == optimizer["_target_"].split(".")[-1]
@@ -144,3 +145,19 @@ def test_a_compiled_network_trains_and_keeps_the_names_of_its_weights(config, tm
     parser.get_parsed_content("train#trainer").run()
     weights = torch.load(tmp_path / "models" / "model.pt", weights_only=True)
     assert weights.keys() == config().get_parsed_content("network_def").state_dict().keys()
+
+
+def test_a_loss_of_all_targets_may_be_any_module(config, tmp_path, monkeypatch):
+    (tmp_path / "sum_of_squares.py").write_text(
+        "import torch\n\n\nclass Sum(torch.nn.Module):\n    def forward(self, predictions, labels):\n"
+        "        known = {name: label.float().nan_to_num() for name, label in labels.items()}\n"
+        "        return sum((predictions[name] - label).square().mean() for name, label in known.items())\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    parser = config(max_steps_per_epoch=2, max_val_steps_per_epoch=1, max_epochs=1)
+    parser["loss"] = {"_target_": "sum_of_squares.Sum"}
+    parser.config["initialize"] = parser.config["initialize"][2:]  # the process's path and group are the test's
+    parser.get_parsed_content("initialize")
+    trainer = parser.get_parsed_content("train#trainer")
+    trainer.run()
+    assert trainer.state.metrics["train_total"] > 0

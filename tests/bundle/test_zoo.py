@@ -18,6 +18,7 @@ import pytest
 import torch
 from monai.bundle import ConfigParser
 from monai.data import load_net_with_metadata
+from tests.bundle.prepared_python import prepared_python
 from tests.bundle.running import BUNDLE, command, run
 
 from scripts.networks import ExportedNetwork, MultiTaskUNet, PackedOutput
@@ -215,7 +216,7 @@ def test_monai_loads_the_network_with_its_weights_from_the_zip(unzipped: Path, t
     """
     lines = [line[8:] for line in code.strip("\n").splitlines()]
     done = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], cwd=unzipped, capture_output=True, text=True, check=False
+        [prepared_python(), "-c", "\n".join(lines)], cwd=unzipped, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     assert "scripts of the zip" in done.stdout

@@ -29,3 +29,10 @@ def test_means_of_each_epoch():
     engine.run([2, 2, 5], max_epochs=1)
     assert engine.state.metrics == pytest.approx({"train_depth": 3.0, "train_height": 11.0, "train_total": 12.5})
     assert all(type(value) is float for value in engine.state.metrics.values())
+
+
+def test_of_a_loss_without_terms_the_loss_itself_is_averaged():
+    engine = Engine(lambda engine, value: {"loss": torch.tensor(float(value), requires_grad=True)})
+    LossTerms(torch.nn.L1Loss()).attach(engine)
+    engine.run([1, 3], max_epochs=1)
+    assert engine.state.metrics == {"train_total": 2.0}

@@ -13,6 +13,8 @@ import torch
 from scripts.inferers import Distributed, ZarrSlidingWindowInferer
 from scripts.volumes import OmeZarrWriter, create_ome_zarr, open_volume
 
+pytestmark = pytest.mark.usefixtures("prepared_workers")
+
 TARGETS = {"sheet": {"channels": 1}, "normals": {"channels": 3, "kind": "normal"}}
 ARGUMENTS = {
     "roi_size": (16, 12, 12),

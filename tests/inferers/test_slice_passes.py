@@ -125,6 +125,7 @@ def test_streaming_gives_the_mean_of_three_passes_in_memory(volume, tmp_path):
     assert np.abs(read(paths["flow"]) - passes[0]["flow"][0].numpy()).max() > 0.1
 
 
+@pytest.mark.usefixtures("prepared_workers")
 def test_workers_write_the_bytes_of_one_process(volume, tmp_path):
     stored, _ = volume
     threads = torch.get_num_threads()

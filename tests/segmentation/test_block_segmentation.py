@@ -117,6 +117,7 @@ def test_a_run_that_stopped_goes_on_and_repeats_nothing(tmp_path, monkeypatch, s
     assert seen == []  # it is done
 
 
+@pytest.mark.usefixtures("prepared_workers")
 def test_two_processes_write_the_bytes_of_one(tmp_path):
     _, boundary = cells((24, 24, 24), (1, 1, 1))
     path = store(tmp_path / "b.zarr", boundary, spacing=(1, 1, 1))

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from scripts.workflows import bundle as bundle_module
+from scripts.workflows import demo_run
 from scripts.workflows.bundle import bundle
+from scripts.workflows.export import export
 
 IN = (
     "LICENSE", "configs/metadata.json", "configs/train.json", "docs/README.md", "docs/demo.png", "models/model.pt",
@@ -94,3 +96,10 @@ def test_a_bundle_without_weights_is_not_complete(small):
 def test_another_ending_is_refused(small):
     with pytest.raises(ValueError, match=r"ends in \.zip, got mine\.tar"):
         bundle("mine.tar")
+
+
+def test_without_the_bundles_files_it_says_what_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr(demo_run, "BUNDLE", tmp_path)
+    for verb in (bundle, lambda: export(tmp_path / "model.ts")):
+        with pytest.raises(FileNotFoundError, match=r"configs/\w+\.json does not exist; this verb needs a checkout"):
+            verb()

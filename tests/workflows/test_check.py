@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import torch
 import zarr
 from monai.bundle import ConfigParser
+from tests.bundle.prepared_python import prepared_python
 
 from scripts.volumes import create_ome_zarr
 from scripts.workflows import RunError, check_inference, check_training, current_parser
@@ -234,7 +234,7 @@ def test_the_parser_of_the_run_is_found_from_within_it_only():
 
 
 def test_the_command_line_shows_the_message_alone_and_ends_with_status_1(folder):
-    command = [sys.executable, "-m", "monai.bundle", "run", "training", "--config_file", "configs/train.json"]
+    command = [prepared_python(), "-m", "monai.bundle", "run", "training", "--config_file", "configs/train.json"]
     changes = {"output_dir": str(folder / "out"), "ckpt_dir": str(folder / "ckpt"), "targets": json.dumps(TARGETS)}
     changes["volumes"] = json.dumps([{"image": str(folder / "raw.zarr"), "sheet": "/no/sheet.zarr"}])
     options = [word for key, value in changes.items() for word in (f"--{key}", value)]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from monai.bundle import ConfigParser
+from tests.bundle.prepared_python import prepared_python
 
 from scripts.volumes import CorruptChunkError
 from scripts.workflows import RunError
@@ -27,11 +28,9 @@ def chained(*errors):
     return errors[-1]
 
 
-def run(body):
-    program = PROGRAM.format(body=body)
-    return subprocess.run(
-        [sys.executable, "-c", program], cwd=BUNDLE, capture_output=True, text=True, check=False, timeout=120
-    )
+def run(body, python=None):
+    words = [python or prepared_python(), "-c", PROGRAM.format(body=body)]
+    return subprocess.run(words, cwd=BUNDLE, capture_output=True, text=True, check=False, timeout=120)
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +115,7 @@ def test_a_component_of_a_config_is_named_unless_it_is_ours():
 
 
 def test_the_command_line_shows_a_run_error_alone():
-    done = run('raise_faults(["no image", "no label"], "the training")')
+    done = run('raise_faults(["no image", "no label"], "the training")', sys.executable)
     assert done.returncode == 1
     assert done.stderr == "error: the training cannot start, 2 faults:\n  1. no image\n  2. no label\n"
     assert done.stdout == ""

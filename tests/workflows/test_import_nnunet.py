@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from monai.bundle import ConfigParser
+from tests.bundle.prepared_python import prepared_python
 
 from scripts.networks import MultiTaskUNet
 from scripts.workflows.import_nnunet import import_nnunet
@@ -94,9 +94,9 @@ def _network(config_path):
 def test_command_line_from_checkpoint_to_equal_outputs(tmp_path, checkpoint, recorded):
     table = tmp_path / "targets.json"
     table.write_text(json.dumps({"targets": TABLE}))
-    command = [sys.executable, "-m", "scripts", "import-nnunet", checkpoint, "--output_path", tmp_path / "out" / "m.pt"]
+    words = ["-m", "scripts", "import-nnunet", checkpoint, "--output_path", tmp_path / "out" / "m.pt"]
     process = subprocess.run(
-        [*command, "--targets", table],
+        [prepared_python(), *words, "--targets", table],
         cwd=ROOT / "bundle",
         env={**os.environ, "OMP_WAIT_POLICY": "PASSIVE"},
         capture_output=True,

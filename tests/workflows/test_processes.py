@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.bundle.prepared_python import prepared_python
 
 from scripts.workflows import join_processes
 from scripts.workflows.processes import first_process_finds
@@ -24,7 +25,7 @@ dist.destroy_process_group()
 def launch(tmp_path):
     def run(*arguments):
         (tmp_path / "program.py").write_text(PROGRAM)
-        words = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "program.py", *arguments]
+        words = [prepared_python(), "-m", "torch.distributed.run", "--nproc_per_node=2", "program.py", *arguments]
         path = os.pathsep.join(sys.path)
         done = subprocess.run(
             words, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, check=False

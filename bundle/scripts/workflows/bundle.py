@@ -6,7 +6,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from .demo_run import BUNDLE
+from .demo_run import BUNDLE, require_bundle
 
 LARGEST_FILE = 25 * 10**6
 """Bytes of a file that the Model Zoo takes."""
@@ -35,6 +35,7 @@ def bundle(output: str | Path | None = None, *, dry_run: bool = False, overwrite
         FileNotFoundError: where a file is missing that every bundle has.
         ValueError: for a version that the changelog does not tell of, and for files above 25 MB.
     """
+    require_bundle("configs/metadata.json")
     metadata = json.loads((BUNDLE / "configs" / "metadata.json").read_text())
     name, version = metadata["name"].lower().replace(" ", "_"), metadata["version"]
     if version not in metadata["changelog"]:

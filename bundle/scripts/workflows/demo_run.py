@@ -13,6 +13,19 @@ BUNDLE = Path(__file__).resolve().parents[2]
 """Folder of the bundle, where its commands are run."""
 
 
+def require_bundle(*files: str) -> None:
+    """Make sure that the bundle's own files are there, which a mere package does not have.
+
+    Raises:
+        FileNotFoundError: that says what to do.
+    """
+    for name in files:
+        if not (BUNDLE / name).is_file():
+            raise FileNotFoundError(
+                f"{BUNDLE / name} does not exist; this verb needs a checkout with the bundle's files: pip install -e ."
+            )
+
+
 @dataclass
 class DemoRun:
     """What the demo did, and where its files are.

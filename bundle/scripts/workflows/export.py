@@ -21,7 +21,7 @@ from ..networks import EXPORT_SUFFIXES, ExportedNetwork, PackedOutput, UNetPlan
 from ..networks.exported import METADATA_FILE
 from ..networks.packed_output import example_size, trace
 from .check import read_weights, state_dict_faults
-from .demo_run import BUNDLE
+from .demo_run import BUNDLE, require_bundle
 
 INPUT, OUTPUT = "image", "pred"
 """MONAI's names for what goes into a network and what comes out."""
@@ -73,6 +73,7 @@ def export(
         raise ValueError(f"output: expected a name that ends in {', '.join(EXPORT_SUFFIXES)}; got {target}")
     if target.exists() and not (overwrite or dry_run):
         raise FileExistsError(f"{target} exists; choose another output, or pass --overwrite to replace it")
+    require_bundle("configs/inference.json", f"configs/{METADATA_FILE}")
     parser = bundle_config(network)
     model = load_trained(parser, BUNDLE / "models" / "model.pt" if weights is None else weights)
     targets, plan = parser["targets"], getattr(model, "plan", None)

@@ -145,7 +145,7 @@ def _parser(config_file: str | Sequence[str] | None, settings: Mapping[str, Any]
         name = key.replace("#", "::").partition("::")[0]
         if name not in (*known, *options):
             words = [*known, *options, *inspect.signature(plan).parameters]
-            raise ValueError(f"unknown setting '{key}'{did_you_mean(key, words)}; see python -m scripts plan -- --help")
+            raise ValueError(f"unknown setting '{key}'{did_you_mean(key, words)}; see python -m scripts plan --help")
         parser[f"network_def::{key}" if name in options else key] = value
     return parser
 

@@ -208,6 +208,7 @@ def test_the_worst_blocks_are_known(write):
     assert tally.worst == [(2.0, (4, 0, 8)), (1.0, (4, 0, 12)), (1.0, (8, 8, 0))]
 
 
+@pytest.mark.usefixtures("prepared_workers")
 @pytest.mark.parametrize("workers", [Threads(3), DaskWorkers(n_workers=1)], ids=["threads", "another process"])
 def test_several_workers_find_the_same(write, workers):
     random = np.random.default_rng(3)

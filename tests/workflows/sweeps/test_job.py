@@ -67,6 +67,7 @@ def test_commands_are_processes_in_the_folder_of_the_bundle(tmp_path):
         run_command(["nothing_there"], log)
 
 
+@pytest.mark.usefixtures("prepared_workers")
 def test_workers_of_dask_do_the_same(tmp_path):
     pytest.importorskip("distributed")
     runs = chain(tmp_path, "a", "b", "c<-a", "d<-bad", "e<-d", command=("json.tool", "configs/embed.json"))
