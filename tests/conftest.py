@@ -1,5 +1,6 @@
 """Shared by all tests: the real volumes, and one thread count so that runs agree."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -20,6 +21,12 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "real_data" in item.keywords:
             item.add_marker(pytest.mark.skip(reason=NO_DATA))
+
+
+@pytest.fixture(autouse=True)
+def usual_log_level():
+    """A config that an earlier test ran has set its own; what is logged must not depend on the order of tests."""
+    logging.getLogger().setLevel(logging.WARNING)
 
 
 @pytest.fixture(scope="session")
