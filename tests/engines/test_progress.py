@@ -37,8 +37,8 @@ def with_loss(item):
 
 @pytest.fixture
 def log(caplog):
-    caplog.set_level(logging.INFO, logger="scripts.engines.progress")
     caplog.set_level(logging.WARNING, logger="ignite.engine.engine.Engine")  # which a config may have made talkative
+    caplog.set_level(logging.INFO, logger="scripts.engines.progress")
     return caplog
 
 
