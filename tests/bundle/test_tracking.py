@@ -29,7 +29,7 @@ def train(data, root, *words):
 
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # of SQLAlchemy 2.1, which MLflow asks for it
 def test_mlflow_gets_losses_and_scores(data, tmp_path):
-    mlflow = pytest.importorskip("mlflow")
+    mlflow = pytest.importorskip("mlflow", reason="the extra 'tracking' is not installed")
     rows = train(data, tmp_path, "mlflow", "--experiment_name", "sheets", "--run_name", "first")
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/output/mlruns.db")
     (done,) = client.search_runs([client.get_experiment_by_name("sheets").experiment_id])
@@ -42,7 +42,7 @@ def test_mlflow_gets_losses_and_scores(data, tmp_path):
 
 
 def test_comet_gets_losses_scores_and_settings(data, tmp_path):
-    pytest.importorskip("comet_ml")
+    pytest.importorskip("comet_ml", reason="the extra 'tracking' is not installed")
     words = ["--comet_offline", str(tmp_path / "comet"), "--comet_project", "scrolls", "--comet_tags", "['a']"]
     rows = train(data, tmp_path, "configs/comet.json", *words)
     (archive,) = (tmp_path / "comet").glob("*.zip")
