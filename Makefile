@@ -9,7 +9,7 @@ PYTHONS := python3.11 python3.12 python3.13
 # threads that wait must not spin: torch shares the cores with data workers
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test test-label test-pythons check lint types bench bundle docs clean
+.PHONY: setup demo test stress test-label test-pythons check lint types bench bundle docs clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -28,6 +28,10 @@ demo: setup
 # tests/bundle, with its trainings, begins early; xdist's own order would leave it for the end, when one process idles
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
+
+# what is too long for every change: kills at random moments, thousands of malformed configs and headers
+stress: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m stress -n 2 --dist load --durations=10 --timeout 3000 -rA
 
 # a server of MONAI Label in an environment of its own: what it asks for excludes what the bundle wants
 test-label: setup $(LABEL_VENV)/.ready
