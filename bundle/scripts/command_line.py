@@ -16,7 +16,7 @@ from typing import Any
 Verb = Callable[..., Any]
 
 _NAMES = (
-    "bundle", "convert", "dashboard", "datasplit", "demo", "evaluate", "export", "export-objects",
+    "bundle", "check", "convert", "dashboard", "datasplit", "demo", "evaluate", "export", "export-objects",
     "find-landmarks", "folds", "import-landmark-config", "import-nnunet", "import-nnunet-dataset",
     "import-task", "pack", "phantom", "plan", "points", "sweep", "view",
 )  # fmt: skip

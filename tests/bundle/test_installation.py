@@ -42,7 +42,7 @@ def test_dev_holds_all_extras_but_one():
 def test_verbs_and_files_that_the_page_names_exist():
     (verbs, others) = column("Needs `configs`")
     named = re.findall(r"`(?:polytome )?([\w-]+)`", verbs) + re.findall(r"polytome ([\w-]+)", others)
-    assert named == ["demo", "export", "bundle", "sweep", "folds"]
+    assert named == ["demo", "check", "export", "bundle", "sweep", "folds"]
     assert [name for name in named if name not in VERBS] == []
     assert (ROOT / "benchmarks" / "first_prediction.py").is_file()
     assert (ROOT / "constraints.txt").is_file()

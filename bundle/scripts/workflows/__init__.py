@@ -1,6 +1,5 @@
 """Command-line verbs, the check before a run, and what the configs need from several rooms at once."""
 
-from .check import check_inference, check_training, current_parser
 from .config_values import at_most, common_spacing, sample_keys, trained_parameters
 from .crop_inputs import crop_inputs
 from .embedding_stores import check_embedding_stores, check_head
@@ -19,6 +18,7 @@ from .phantom import phantom, truth_box
 from .processes import join_processes
 from .segment_each import segment_each
 from .start import load_weights, start_training
+from .start_checks import check_inference, check_training, current_parser
 from .sweeps.validate_samples import validate_samples
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import Any
 
 from ..geometry import IMAGE_KEY
 from ..inferers import check_fingerprint, weights_fingerprint
-from .check import read_weights
 from .faults import raise_faults
+from .weight_files import read_weights
 
 
 def check_embedding_stores(volumes: Sequence[Mapping[str, Any]], weights: str | Path | None, prefix: str = "") -> None:

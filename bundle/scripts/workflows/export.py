@@ -20,8 +20,8 @@ from ..geometry import parse_targets
 from ..networks import EXPORT_SUFFIXES, ExportedNetwork, PackedOutput, UNetPlan
 from ..networks.exported import METADATA_FILE
 from ..networks.packed_output import example_size, trace
-from .check import read_weights, state_dict_faults
 from .demo_run import BUNDLE, require_bundle
+from .weight_files import read_weights, state_dict_faults
 
 INPUT, OUTPUT = "image", "pred"
 """MONAI's names for what goes into a network and what comes out."""

@@ -14,9 +14,10 @@ from monai.engines import Evaluator, Trainer
 
 from ..engines import EarlyStop, RunCheckpoint, WeightAverage, begin_record
 from ..networks import match_weights
-from ..viewers.dashboard_files import RECORD_FILE
-from .check import current_parser, read_weights
+from ..viewers.dashboard_files import RECORD_FILE, replace_text
 from .faults import raise_faults
+from .start_checks import current_parser
+from .weight_files import read_weights
 
 logger = logging.getLogger(__name__)
 
@@ -115,9 +116,9 @@ def start_training(
         settings = {key: parser.get_parsed_content(key) for key in SETTINGS if key in parser}
         settings["targets"] = _without_components(settings["targets"])
         settings["network_def"] = _with_own_settings(parser, parser.config["network_def"])  # type: ignore[index]
-        (output_dir / NETWORK_FILE).write_text(json.dumps(settings, indent=4) + "\n")
+        replace_text(output_dir / NETWORK_FILE, json.dumps(settings, indent=4) + "\n")
         run_checkpoint.config = json.dumps(parser.config, default=str)
-        run_checkpoint.attach(trainer)
+    run_checkpoint.attach(trainer)
     if average is not None:
         average.attach(trainer)
     if early_stopping is not None:
@@ -133,11 +134,15 @@ def start_training(
 
 
 def _go_on(parser: ConfigParser, trainer: Trainer, run_checkpoint: RunCheckpoint, checkpoint: str | Path) -> None:
+    last = trainer.state.max_epochs
     try:
         found = run_checkpoint.load(checkpoint, trainer, parser.get_parsed_content("device"))
     except ValueError as error:
         raise_faults([str(error)], "the training")
-    logger.info("going on after epoch %d of %s from %s", found["epoch"], trainer.state.max_epochs, checkpoint)
+    place = f"epoch {found['epoch']} of {last}"
+    if found["iteration"] != found["epoch"] * (trainer.state.epoch_length or 0):
+        place += f" and iteration {found['iteration']}"
+    logger.info("going on after %s from %s", place, checkpoint)
     changed = changed_settings(json.loads(found["config"]), parser.config)
     if changed:
         logger.info("settings that have changed since:\n%s", "\n".join(f"  {line}" for line in changed))

@@ -13,7 +13,7 @@ import torch
 
 from ...blockwise import as_json, header_differences
 from ...engines.checkpoints import list_checkpoints
-from ..check import read_weights
+from ..weight_files import read_weights
 
 DONE, LOG, NOTES = "done.json", "log.txt", "notes.txt"
 VALIDATION = "val_"

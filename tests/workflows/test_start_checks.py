@@ -1,0 +1,300 @@
+"""The check before a run: each kind of bad input gives one clear message, all at once, and writes nothing."""
+
+import json
+import subprocess
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from monai.bundle import ConfigParser
+from tests.bundle.prepared_python import prepared_python
+
+from scripts.volumes import create_ome_zarr
+from scripts.workflows import RunError, check_inference, check_training, current_parser
+from scripts.workflows.start_checks import _network_faults, _weight_files
+
+BUNDLE = Path(__file__).parents[2] / "bundle"
+TARGETS = {"sheet": {"channels": 1}, "depth": {"channels": 1, "kind": "scalar"}}
+
+
+def store(path, shape, dtype="uint8", value=1, **kwargs):
+    writer = create_ome_zarr(path, shape, dtype, spacing=(2, 1, 1), chunks=(16,) * 3, **kwargs)
+    writer.write((0, 0, 0), np.full(shape, value, dtype))
+    return str(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    store(tmp_path / "raw.zarr", (1, 32, 32, 32))
+    store(tmp_path / "sheet.zarr", (1, 32, 32, 32))
+    store(tmp_path / "depth.zarr", (1, 32, 32, 32), "float32")
+    return tmp_path
+
+
+@pytest.fixture
+def training(folder):
+    parser = ConfigParser()
+    parser.read_config(BUNDLE / "configs" / "train.json")
+    arrays = {key: str(folder / f"{name}.zarr") for key, name in (("image", "raw"), ("sheet",) * 2, ("depth",) * 2)}
+    parser.update(
+        {
+            "bundle_root": str(BUNDLE),
+            "output_dir": str(folder / "out"),
+            "ckpt_dir": str(folder / "ckpt"),
+            "targets": deepcopy(TARGETS),
+            "volumes": [arrays],
+            "patch_size": [16, 16, 16],
+            "features_per_stage": [16, 16],
+            "n_blocks_per_stage": [1, 1],
+            "val_fraction": 0.3,
+        }
+    )
+    return parser
+
+
+def faults(parser, **changes):
+    parser.update(changes)
+    parser.parse(True)
+    with pytest.raises(RunError) as caught:
+        check_training(parser)
+    return str(caught.value)
+
+
+def test_a_good_config_passes(training):
+    check_training(training)
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"volumes#0#image": "/no/raw.zarr"}, ["volumes[0]: image: /no/raw.zarr does not exist; the nearest folder"]),
+        ({"volumes#0#sheet": "{folder}/raw.zarr::4"}, ["volumes[0]: sheet", "level 4 does not exist; levels are 0"]),
+        (
+            {"volumes#0#sheet": "{folder}/small.zarr"},
+            ["has shape (8, 32, 32), the image", "(32, 32, 32)", "PATH::LEVEL"],
+        ),
+        ({"volumes#0#sheet": "{folder}/two.zarr"}, ["has 2 channels, expected 1: a label holds one class per voxel"]),
+        ({"in_channels": 3}, ["has 1 channels, the network takes in_channels = 3"]),
+        (
+            {"targets#normals": {"channels": 3, "kind": "normal"}},
+            ["no volume carries 'normals'; the volumes carry: depth"],
+        ),
+        ({"volumes#0#shet": "x"}, ["'shet' is no target", "did you mean 'sheet'", "targets read: sheet, depth"]),
+        ({"targets#sheet#chanels": 1}, ["unknown option 'chanels' (did you mean 'channels'?)"]),
+        ({"targets#sheet#loss": "smooth_l1"}, ["sheet", "smooth_l1"]),
+        ({"targets#sheet#metric": "dise"}, ["dise", "did you mean 'dice'"]),
+        ({"network_def#decodr": "shared"}, ["takes no argument 'decodr' (did you mean 'decoder'?)"]),
+        ({"optimizer#_target_": "torch.optim.AdmW"}, ["'torch.optim.AdmW' cannot be imported"]),
+        ({"patch_size": [18, 16, 17]}, ["axis x has 17 voxels, which 2 does not divide (nearest: 16 or 18)"]),
+        (
+            {"min_labeled_ratio": 1.0, "volumes#0#sheet": "{folder}/half.zarr"},
+            ["no patch of [16, 16, 16]", "0.500 of the box"],
+        ),
+        ({"weights": "/no/model.pt"}, ["weights: weights /no/model.pt do not exist"]),
+        ({"load_model": "/no/such.pt"}, ["checkpoint /no/such.pt does not exist; give a path, 'latest', 'best' or"]),
+        ({"precision": "fp16", "device": "cpu"}, ["precision 'fp16' needs CUDA, but the device is 'cpu'"]),
+        ({"clip_norm": 0}, ["clip_norm must be a positive number, or null for none; got 0"]),
+        ({"loss_balance": "gradnorm"}, ["balance must be one of fixed, uncertainty, gradient_norm; got 'gradnorm'"]),
+        ({"mutual_exclusion": [["sheet", "depth"]]}, ["mutual_exclusion: depth cannot exclude others"]),
+        (
+            {"lr_scheduler": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "optimizer": "@optimizer"}},
+            ["ReduceLROnPlateau needs mode = 'max', got 'min'"],
+        ),
+        ({"learning_rate": "fast"}, ["torch.optim.AdamW: "]),
+        ({"val_fraction": 2}, ["val_fraction must be at least 0 and below 1; got 2"]),
+    ],
+)
+def test_bad_input(training, folder, changes, parts):
+    store(folder / "small.zarr", (1, 8, 32, 32))
+    store(folder / "two.zarr", (2, 32, 32, 32))
+    half = np.indices((32, 32, 32)).sum(axis=0) % 2
+    create_ome_zarr(folder / "half.zarr", (1, 32, 32, 32), "uint8", spacing=(2, 1, 1)).write(
+        (0, 0, 0), half[None].astype(np.uint8)
+    )
+    changes = {k: v.format(folder=folder) if isinstance(v, str) else v for k, v in changes.items()}
+    said = faults(training, **changes)
+    assert said.startswith("the training cannot start, 1 fault:")
+    for part in parts:
+        assert part in said
+
+
+def test_a_group_where_an_array_is_meant(training, folder):
+    (folder / "group").mkdir()
+    store(folder / "group" / "inner.zarr", (1, 8, 8, 8))
+    zarr.create_group(str(folder / "group"))
+    said = faults(training, **{"volumes#0#sheet": str(folder / "group")})
+    assert "expected an array or an image; name one of the things inside" in said
+    assert "inner.zarr" in said
+
+
+def test_every_fault_is_listed_at_once(training):
+    said = faults(
+        training,
+        **{
+            "volumes#0#shet": "x",
+            "network_def#decodr": "shared",
+            "volumes#0#depth": "/no/depth.zarr",
+            "loss#wieghts": 1,
+        },
+    )
+    assert "4 faults" in said
+    for part in ("'shet'", "'decodr'", "/no/depth.zarr", "'wieghts'"):
+        assert part in said
+
+
+def test_weights_of_another_architecture_name_the_keys(training, folder):
+    torch.save({"encoder.stem.weight": torch.zeros(3), "other": torch.zeros(1)}, folder / "other.pt")
+    said = faults(training, weights=str(folder / "other.pt"))
+    assert "belongs to another architecture than network_def" in said
+    assert "has unknown encoder.stem.weight, other" in said
+    assert "lacks encoder." in said
+
+
+def test_nothing_is_written_when_the_check_fails(training, folder):
+    faults(training, **{"network_def#decodr": "shared"})
+    assert not (folder / "out").exists()
+    assert not (folder / "ckpt").exists()
+
+
+@pytest.fixture
+def inference(folder):
+    parser = ConfigParser()
+    parser.read_config(BUNDLE / "configs" / "inference.json")
+    parser.update(
+        {
+            "bundle_root": str(BUNDLE),
+            "input": str(folder / "raw.zarr"),
+            "output": str(folder / "out.zarr"),
+            "weights": None,
+            "targets": deepcopy(TARGETS),
+            "patch_size": [16, 16, 16],
+            "features_per_stage": [16, 16],
+            "n_blocks_per_stage": [1, 1],
+        }
+    )
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"input": "/no/raw.zarr"}, "/no/raw.zarr does not exist"),
+        ({"in_channels": 2}, "has 1 channels, the network takes in_channels = 2"),
+        ({"roi_size": [16, 16, 15]}, "roi_size: patch size [16, 16, 15] does not fit the network: axis x has 15"),
+        ({"weights": "/no/model.pt"}, "weights /no/model.pt do not exist"),
+        ({"targets#sheet#kind": "lable"}, "did you mean 'label'?"),
+        ({"inferer#overlpa": 0.5}, "overlpa"),
+    ],
+)
+def test_bad_input_of_inference(inference, changes, part):
+    inference.update(changes)
+    inference.parse(True)
+    with pytest.raises(RunError, match="the inference cannot start, 1 fault:") as caught:
+        check_inference(inference)
+    assert part in str(caught.value)
+
+
+def test_a_good_inference_passes(inference, folder):
+    inference.parse(True)
+    check_inference(inference)
+    assert not (folder / "out.zarr").exists()
+
+
+def test_of_a_folder_of_weights_every_file_is_checked(inference, folder):
+    inference.parse(True)
+    state = inference.get_parsed_content("network_def").state_dict()
+    first = next(iter(state))
+    (folder / "weights").mkdir()
+    torch.save(state, folder / "weights" / "good.pt")
+    torch.save({"network": state}, folder / "weights" / "checkpoint.pt")
+    inference.update({"weights": str(folder / "weights")})
+    inference.parse(True)
+    assert _weight_files(inference) == [
+        ("weights", str(folder / "weights" / name)) for name in ("checkpoint.pt", "good.pt")
+    ]
+    assert _network_faults(inference, {}) == []
+    torch.save({name: value for name, value in state.items() if name != first}, folder / "weights" / "lacking.pt")
+    torch.save(state, folder / "weights" / "ignored.txt")
+    (fault,) = _network_faults(inference, {})
+    assert fault.startswith(f"weights: {folder / 'weights' / 'lacking.pt'} belongs to another architecture")
+    assert f"lacks {first}" in fault
+    inference.update({"weights": [str(folder / "weights" / "good.pt"), "/no/model.pt"]})
+    inference.parse(True)
+    assert _network_faults(inference, {}) == ["weights: weights /no/model.pt do not exist"]
+
+
+def test_the_parser_of_the_run_is_found_from_within_it_only():
+    with pytest.raises(RuntimeError, match="no config is being evaluated here"):
+        current_parser()
+    parser = ConfigParser({"mark": 7, "who": {"_target_": "scripts.workflows.current_parser"}})
+    assert parser.get_parsed_content("who") is parser
+
+
+def test_the_command_line_shows_the_message_alone_and_ends_with_status_1(folder):
+    command = [prepared_python(), "-m", "monai.bundle", "run", "training", "--config_file", "configs/train.json"]
+    changes = {"output_dir": str(folder / "out"), "ckpt_dir": str(folder / "ckpt"), "targets": json.dumps(TARGETS)}
+    changes["volumes"] = json.dumps([{"image": str(folder / "raw.zarr"), "sheet": "/no/sheet.zarr"}])
+    options = [word for key, value in changes.items() for word in (f"--{key}", value)]
+    done = subprocess.run([*command, *options], cwd=BUNDLE, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "error: the training cannot start, 2 faults:" in done.stderr
+    assert "/no/sheet.zarr does not exist" in done.stderr
+    assert "targets: depth: no volume carries 'depth'" in done.stderr
+    assert not (folder / "out").exists()
+
+
+@pytest.fixture
+def landmarks(folder):
+    """The inference of two landmarks."""
+    parser = ConfigParser()
+    parser.read_config([BUNDLE / "configs" / f"{name}.json" for name in ("inference", "landmarks_inference")])
+    parser.update(
+        {
+            "bundle_root": str(BUNDLE),
+            "input": [{"image": str(folder / "raw.zarr"), "landmarks": [[1, 2, 3], None], "id": "a"}],
+            "weights": None,
+            "targets": {"heatmaps": {"channels": 2, "kind": "points"}},
+            "patch_size": [16, 16, 16],
+            "features_per_stage": [16, 16],
+            "n_blocks_per_stage": [1, 1],
+        }
+    )
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"targets#heatmaps#channels": 3}, "a: has 2 landmarks; the network finds 3"),
+        ({"mc_dropout": 4}, "mc_dropout: the network has no dropout; train it with a 'dropout' above 0"),
+        (
+            {"targets": deepcopy(TARGETS)},
+            "targets: expected one of kind points, whose landmarks are to be found; got none",
+        ),
+        ({"input": None}, "give either input or landmark_file; got input = None, landmark_file = None"),
+        ({"mirror_axes": ["w"]}, "mirror_axes"),
+    ],
+)
+def test_bad_input_of_an_inference_of_landmarks(landmarks, changes, part):
+    landmarks.update(changes)
+    landmarks.parse(True)
+    with pytest.raises(RunError, match="the inference cannot start") as caught:
+        check_inference(landmarks)
+    assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("changes", [{}, {"mc_dropout": 4, "dropout": 0.1}])
+def test_a_good_inference_of_landmarks_passes(landmarks, changes):
+    landmarks.update(changes)
+    landmarks.parse(True)
+    check_inference(landmarks)
+
+
+def test_channels_of_several_inputs_are_added(landmarks, folder):
+    landmarks.update({"input": [{"image": [str(folder / "raw.zarr"), str(folder / "sheet.zarr")]}], "in_channels": 2})
+    landmarks.parse(True)
+    check_inference(landmarks)
