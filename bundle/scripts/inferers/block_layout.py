@@ -106,7 +106,18 @@ class BlockLayout:
         ends = zip(range(3), start, size, strict=True)
         return itertools.product(*(self._blocks_along(axis, low, low + n) for axis, low, n in ends))
 
+    @cached_property
+    def _found_along(self) -> dict[tuple[int, int, int], list[int]]:
+        """Blocks along an axis whose windows touch an interval, as far as anyone asked."""
+        return {}
+
     def _blocks_along(self, axis: int, low: int, high: int) -> list[int]:
+        asked = axis, low, high
+        if asked not in self._found_along:
+            self._found_along[asked] = self._find_along(*asked)
+        return self._found_along[asked]
+
+    def _find_along(self, axis: int, low: int, high: int) -> list[int]:
         starts = self.grid.starts[axis]
         first = np.searchsorted(starts, low - self.grid.roi_size[axis], side="right")
         last = np.searchsorted(starts, high, side="left")
@@ -114,15 +125,9 @@ class BlockLayout:
 
     def touched_by(self, boxes: Iterable[Box]) -> set[Block]:
         """Blocks whose windows touch any of the boxes."""
-        known: dict[tuple[int, int, int], list[int]] = {}
         touched: set[Block] = set()
         for start, size in boxes:
-            along = []
-            for axis, (low, n) in enumerate(zip(start, size, strict=True)):
-                if (axis, low, n) not in known:
-                    known[axis, low, n] = self._blocks_along(axis, low, low + n)
-                along.append(known[axis, low, n])
-            touched.update(itertools.product(*along))
+            touched.update(self.blocks_touching(start, size))
         return touched
 
 

@@ -71,32 +71,31 @@ def _build_levels(pool: DaskPool, store: PredictionStore) -> None:
 
 
 class _Merging:
-    """Knows which chunks have sums of finished blocks only, and have been written by nobody."""
+    """Knows which chunks have sums of finished blocks only, and have been written by nobody.
+
+    It keeps no list of chunks, of which a run may have millions: a chunk's turn comes when the last of its blocks is
+    finished, and that happens once.
+    """
 
     def __init__(self, job: BlockJob) -> None:
         self.job = job
-        self._settled = {tuple(chunk) for _, outcome in job.ledger.items() for chunk in outcome["finished"]}
-        self._settled.update(chunk for chunk, _ in job.merged.items())
 
     def left_over(self) -> list[Chunk]:
         """Chunks that an earlier run left to be merged."""
-        return [chunk for chunk in self.job.unmerged() if self._settle(chunk)]
+        return [chunk for chunk in self.job.unmerged() if self._is_due(chunk)]
 
     def after(self, block: Block) -> list[Chunk]:
         """Chunks that the end of a block leaves to be merged."""
-        outcome = self.job.ledger.find(block) or {}
-        self._settled.update(tuple(chunk) for chunk in outcome.get("finished", []))
-        return [chunk for chunk in self.job.layout.chunks(block) if self._settle(chunk)]
+        return [chunk for chunk in self.job.layout.chunks(block) if self._is_due(chunk)]
 
-    def _settle(self, chunk: Chunk) -> bool:
-        """Whether a chunk is to be merged now; it is said once."""
-        if chunk in self._settled:
-            return False
+    def _is_due(self, chunk: Chunk) -> bool:
+        """Whether all blocks of a chunk are finished, as far as this process knows, and none of them has written it."""
         blocks = self.job.contributors(chunk)
-        if not all(block in self.job.ledger for block in blocks):  # as far as this process knows
+        if not all(block in self.job.ledger for block in blocks):
             return False
-        self._settled.add(chunk)
-        return any(list(chunk) in (self.job.ledger.find(block) or {})["kept"] for block in blocks)
+        outcomes = [self.job.ledger.find(block) or {} for block in blocks]
+        is_written = any(list(chunk) in outcome["finished"] for outcome in outcomes)
+        return not is_written and any(list(chunk) in outcome["kept"] for outcome in outcomes)
 
 
 def _sendable(job: BlockJob) -> BlockJob:
