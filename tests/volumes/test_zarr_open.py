@@ -2,12 +2,13 @@
 
 import json
 import logging
+import re
 
 import numpy as np
 import pytest
 import zarr
 
-from scripts.volumes import open_volume
+from scripts.volumes import MetadataError, open_volume
 
 AXES = {
     "t": {"name": "t", "type": "time", "unit": "second"},
@@ -208,6 +209,33 @@ class TestFaults:
         make_group(tmp_path / "x.zarr", "zyx", np.zeros((2, 2, 2), "u1"), [[1.0] * 3])
         edit_ome(tmp_path / "x.zarr", change)
         with pytest.raises(ValueError, match=message):
+            open_volume(tmp_path / "x.zarr")
+
+    @pytest.mark.parametrize(
+        "path", ["../secret.zarr", "s0/../../secret.zarr", "/secret.zarr", "", "s0\\..\\x", "a\x00", 0]
+    )
+    def test_a_dataset_outside_its_group(self, tmp_path, path):
+        """A store must not have its reader open other files."""
+        make_group(tmp_path / "secret.zarr", "zyx", np.ones((2, 2, 2), "u1"), [[1.0] * 3])
+        make_group(tmp_path / "x.zarr", "zyx", np.zeros((2, 2, 2), "u1"), [[1.0] * 3])
+        edit_ome(tmp_path / "x.zarr", lambda ome: ome["multiscales"][0]["datasets"][0].update(path=path))
+        message = rf"x\.zarr: the OME-Zarr metadata list a dataset at {re.escape(repr(path))}; expected a path inside"
+        with pytest.raises(MetadataError, match=message):
+            open_volume(tmp_path / "x.zarr")
+
+    def test_a_broken_group_above_an_array_is_told(self, tmp_path, caplog):
+        make_group(tmp_path / "x.zarr", "zyx", np.ones((2, 2, 2), "u1"), [[3.0] * 3])
+        (tmp_path / "x.zarr" / "zarr.json").write_text("{")
+        assert open_volume(tmp_path / "x.zarr" / "s0").spacing == (1.0, 1.0, 1.0)
+        assert "x.zarr/zarr.json: the metadata there are no JSON" in caplog.text
+        assert "such as their spacing, is not known" in caplog.text
+
+    @pytest.mark.parametrize("scale", [0, "x", None, float("nan"), 1e300, [1]])
+    def test_an_encoding_that_is_none(self, tmp_path, scale):
+        zarr.create_array(tmp_path / "x.zarr", shape=(2, 2), dtype="u1").attrs["polytome"] = {"scale": scale}
+        with pytest.raises(
+            MetadataError, match=rf"x\.zarr: 'polytome' states scale {re.escape(repr(scale))} and offset 0"
+        ):
             open_volume(tmp_path / "x.zarr")
 
     def test_array_of_text(self, tmp_path):

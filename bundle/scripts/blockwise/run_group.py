@@ -15,6 +15,7 @@ from zarr.core.sync import sync
 from ..volumes import is_url
 from ..volumes.encoding import ATTRIBUTE
 from ..volumes.stores import open_store
+from ..volumes.zarr_nodes import open_group
 from .headers import as_json, header_differences
 from .run_folder import RunFolder
 
@@ -160,8 +161,8 @@ class RunGroup:
     def _attributes(self) -> dict[str, Any] | None:
         """Attributes of the group at the path; `None` where there is none."""
         try:
-            return dict(zarr.open_group(open_store(self.path), mode="r").attrs)
-        except (FileNotFoundError, zarr.errors.ContainsArrayError):
+            return dict(open_group(self.path).attrs)
+        except FileNotFoundError:
             return None
 
     def _is_free(self) -> bool:

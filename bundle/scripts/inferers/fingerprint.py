@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import zarr
 
 from ..volumes.encoding import ATTRIBUTE
 from ..volumes.paths import parents, split_level
-from ..volumes.stores import open_store
+from ..volumes.zarr_nodes import open_node
 
 _DEPTH = 3
 """Groups above an array: the image's, the prediction's, and one more."""
@@ -48,7 +47,7 @@ def stored_fingerprint(path: str) -> str | None:
     place, _ = split_level(path)
     for folder in [place, *(parent for parent, _ in parents(place, _DEPTH))]:
         try:
-            attributes: dict[str, Any] = zarr.open(open_store(folder), mode="r").attrs.asdict()
+            attributes: dict[str, Any] = open_node(folder).attrs.asdict()
         except (FileNotFoundError, ValueError):
             continue
         if "run" in attributes.get(ATTRIBUTE, {}):

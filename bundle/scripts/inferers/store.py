@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import zarr
 
 from ..blockwise import RunGroup
 from ..volumes import Grid, OmeZarrWriter, create_ome_zarr
 from ..volumes.paths import join
-from ..volumes.stores import open_store
+from ..volumes.zarr_nodes import open_array
 from .outputs import OutputFormat
 from .partial_sums import SUMS
 from .run_header import MACHINE
@@ -107,7 +106,7 @@ class PredictionStore(RunGroup):
 
 def _exists(path: str) -> bool:
     try:
-        zarr.open_array(open_store(path), mode="r")
+        open_array(path)
     except FileNotFoundError:
         return False
     return True

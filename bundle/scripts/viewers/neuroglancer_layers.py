@@ -17,7 +17,7 @@ from ..volumes import Grid, Volume, is_url, open_volume, tolerant_volume
 from ..volumes.ngff import parse_multiscale
 from ..volumes.paths import join, require_exists, split_level
 from ..volumes.placement import level_spacings
-from ..volumes.stores import open_store
+from ..volumes.zarr_nodes import members, open_node
 from .neuroglancer_formats import NotReadByClient, StoredLevel, stored_levels
 from .neuroglancer_grids import layer_grids
 from .neuroglancer_kinds import LayerKind, checked_kind, layer_kind
@@ -109,16 +109,16 @@ def _members(path: str) -> list[str]:
     if level is not None or not (is_url(base) or Path(base).is_dir()):
         return [path]
     try:
-        node = zarr.open(open_store(base), mode="r")
+        node = open_node(base)
     except (OSError, ValueError):  # `open_volume` says what is there instead
         return [path]
     if isinstance(node, zarr.Array) or parse_multiscale(dict(node.attrs), base) is not None:
         return [path]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ZarrUserWarning)  # a group may hold other files: inference leaves its journal
-        members = sorted(node.members())
+        found = members(base, node)
     inside = [
-        name for name, member in members
+        name for name, member in found
         if isinstance(member, zarr.Array) or parse_multiscale(dict(member.attrs), join(base, name)) is not None
     ]  # fmt: skip
     return [join(base, name) for name in inside] or [path]

@@ -4,7 +4,7 @@ from .blocks import bundle, lattice, touched_blocks
 from .chunk_cache import set_chunk_cache
 from .creation import create_ome_zarr
 from .encoding import NORMAL_INT8, NORMAL_UINT16, Encoding, decode, encode
-from .errors import CannotListError, CorruptChunkError, RemoteError
+from .errors import CannotListError, CorruptChunkError, MetadataError, RemoteError, StalledError
 from .grid import Grid, unit_symbol
 from .landmark_files import read_landmarks, write_landmarks
 from .landmarks import (
@@ -49,12 +49,14 @@ __all__ = [
     "Encoding",
     "Grid",
     "Landmarks",
+    "MetadataError",
     "OmeZarrWriter",
     "PermutedVolume",
     "Point",
     "RemoteError",
     "ResampledVolume",
     "StackedVolume",
+    "StalledError",
     "Volume",
     "ZarrReader",
     "as_landmarks",

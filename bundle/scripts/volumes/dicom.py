@@ -54,7 +54,7 @@ class DicomSource(FileSource):
         self.affine, self.grid = _geometry(slices, affine)
         return array
 
-    def read(self, selection: tuple[slice, ...]) -> np.ndarray:
+    def read_box(self, selection: tuple[slice, ...]) -> np.ndarray:
         block = np.array(self.handle[selection])
         self.decoded.add(block.nbytes)
         return block

@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .errors import MetadataError
+
 ATTRIBUTE = "polytome"
+
+_LARGEST = float(np.finfo(np.float32).max)
+"""Values are decoded to float32."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +37,26 @@ class Encoding:
         return {ATTRIBUTE: content}
 
     @classmethod
-    def from_attributes(cls, attributes: Mapping[str, Any]) -> Encoding | None:
-        """Read the encoding that a store's attributes state; `None` where they state none."""
+    def from_attributes(cls, attributes: Mapping[str, Any], where: str = "attributes") -> Encoding | None:
+        """Read the encoding that a store's attributes state; `None` where they state none.
+
+        Args:
+            attributes: of the store.
+            where: names the store in errors.
+
+        Raises:
+            MetadataError: for a scale of 0, or numbers that are none.
+        """
         content = attributes.get(ATTRIBUTE)
         if not isinstance(content, Mapping) or not {"scale", "offset", "zero_is_missing"} & set(content):
             return None
-        return cls(
-            float(content.get("scale", 1.0)),
-            float(content.get("offset", 0.0)),
-            bool(content.get("zero_is_missing", False)),
-        )
+        scale, offset = content.get("scale", 1.0), content.get("offset", 0.0)
+        if not all(isinstance(n, (int, float)) and -_LARGEST <= n <= _LARGEST for n in (scale, offset)) or scale == 0:
+            raise MetadataError(
+                f"{where}: '{ATTRIBUTE}' states scale {scale!r:.60} and offset {offset!r:.60}; expected finite "
+                "numbers, and a scale other than 0"
+            )
+        return cls(float(scale), float(offset), bool(content.get("zero_is_missing", False)))
 
 
 NORMAL_INT8 = Encoding(scale=1 / 127, zero_is_missing=True)

@@ -31,6 +31,31 @@ def corrupt_chunk(
     )
 
 
+def require_access(path: str, error: Exception) -> None:
+    """Raise what the system refused, which says nothing about what is stored: it is no damage.
+
+    Args:
+        path: what was read.
+        error: which came of that.
+
+    Raises:
+        OSError: where the system gave it: no permission, no such file, no more open files, a device that fails.
+    """
+    if isinstance(error, OSError) and error.errno is not None:
+        raise OSError(error.errno, f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+class MetadataError(ValueError):
+    """What a store says of itself cannot be used; the message names the store, what it says and what was expected."""
+
+
+class StalledError(TimeoutError):
+    """A file system does not answer; the message names store and box, or the file.
+
+    Like `CorruptChunkError` it takes the message alone. It says nothing about the data: they may be whole.
+    """
+
+
 class RemoteError(OSError):
     """A server did not give what was asked for; the message names the URL, the number of tries and the reason.
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from .errors import MetadataError
 from .grid import Grid, Triple, common_unit, unit_word
+from .metadata_documents import shown
 
 VERSIONS = ("0.4", "0.5")
 
@@ -60,14 +63,14 @@ def parse_multiscale(attributes: Mapping[str, Any], where: str) -> Multiscale | 
         axes, units = _axes(entry, where)
         outer = entry.get("coordinateTransformations") or ()
         levels = tuple(
-            Level(str(d["path"]), _grid(axes, units, [*d["coordinateTransformations"], *outer], where))
+            Level(_path_inside(d["path"], where), _grid(axes, units, [*d["coordinateTransformations"], *outer], where))
             for d in entry["datasets"]
         )
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         fault = _specification_fault(content) or f"{type(error).__name__}: {error}"
-        raise ValueError(f"{where}: the OME-Zarr metadata cannot be understood: {fault}") from error
+        raise MetadataError(f"{where}: the OME-Zarr metadata cannot be understood: {fault}") from error
     if not levels:
-        raise ValueError(f"{where}: the OME-Zarr metadata list no datasets; expected at least one")
+        raise MetadataError(f"{where}: the OME-Zarr metadata list no datasets; expected at least one")
     return Multiscale(axes, levels)
 
 
@@ -112,6 +115,16 @@ def group_metadata(
     )
 
 
+def _path_inside(path: Any, where: str) -> str:
+    """The path of a dataset, which must not lead out of its group: a store must not name other files of its reader."""
+    parts = path.rstrip("/").split("/") if isinstance(path, str) else []
+    if not parts or any(part in ("", "..") or not part.isprintable() or "\\" in part for part in parts):
+        raise MetadataError(
+            f"{where}: the OME-Zarr metadata list a dataset at {shown(path)}; expected a path inside the group, as '0'"
+        )
+    return path
+
+
 def _axes(entry: Mapping[str, Any], where: str) -> tuple[str, list[str | None]]:
     """Letters of the axes, and the units of z, y, x in stored order of the space axes."""
     letters, units = [], []
@@ -121,7 +134,7 @@ def _axes(entry: Mapping[str, Any], where: str) -> tuple[str, list[str | None]]:
         letter = {"time": "t", "channel": "c"}.get(str(kind), name)
         if letter not in tuple("tczyx"):
             raise ValueError(
-                f"{where}: axis '{row['name']}' of type {kind!r} is none of t, c, z, y, x; "
+                f"{where}: axis {shown(row['name'])} of type {shown(kind)} is none of t, c, z, y, x; "
                 "expected a volume with these axes only"
             )
         letters.append(letter)
@@ -135,27 +148,42 @@ def _grid(axes: str, units: Sequence[str | None], transforms: Sequence[Mapping[s
     for transform in transforms:
         kind = transform["type"]
         if kind in ("scale", "translation"):
-            vector = np.asarray(transform[kind], dtype=float)
-            if vector.shape != (len(axes),):
-                raise ValueError(
-                    f"{where}: a {kind} of {transform[kind]}; expected one number per axis ({', '.join(axes)})"
-                )
-            if kind == "scale":
-                spacing, position = spacing * vector, position * vector
-            else:
-                position = position + vector
+            vector = _numbers(transform[kind], kind, axes, where)
+            with np.errstate(over="ignore", invalid="ignore"):  # what does not come out finite is refused below
+                if kind == "scale":
+                    spacing, position = spacing * vector, position * vector
+                else:
+                    position = position + vector
         elif kind != "identity":
-            raise ValueError(
-                f"{where}: coordinate transformation of type '{kind}'; expected scale, translation or identity"
+            raise MetadataError(
+                f"{where}: coordinate transformation of type {shown(kind)}; expected scale, translation or identity"
             )
     present = [a for a in "zyx" if a in axes]
     unit, factors = common_unit([units[axes.index(a)] for a in present], where)
     factor_of = dict(zip(present, factors, strict=True))
     spacings = _zyx({a: float(spacing[axes.index(a)]) * factor_of[a] for a in present}, 1.0)
     origin = _zyx({a: float(position[axes.index(a)]) * factor_of[a] for a in present}, 0.0)
-    if min(spacings) <= 0:
-        raise ValueError(f"{where}: the metadata state spacing {spacings}; expected positive numbers")
+    if not all(0 < s < math.inf for s in spacings) or not all(map(math.isfinite, origin)):
+        raise MetadataError(
+            f"{where}: the metadata state spacing {spacings} and translation {origin}; expected finite numbers, and "
+            "positive ones as spacing"
+        )
     return Grid(spacings, origin, unit)
+
+
+def _numbers(values: Any, kind: str, axes: str, where: str) -> np.ndarray:
+    """One finite number per axis."""
+    is_right = isinstance(values, list) and len(values) == len(axes)
+    if not is_right or not all(isinstance(v, (int, float)) and _is_finite(v) for v in values):
+        raise MetadataError(f"{where}: a {kind} of {shown(values)}; expected one number per axis ({', '.join(axes)})")
+    return np.array(values, dtype=float)
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond what floats hold
+        return False
 
 
 def _zyx(values: Mapping[str, float], missing: float) -> Triple:

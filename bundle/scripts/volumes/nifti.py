@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import zlib
+from pathlib import Path
 from typing import Any
 
 import nibabel
 import numpy as np
 
-from .errors import corrupt_chunk
+from .array_sizes import check_expansion
+from .errors import corrupt_chunk, require_access
 from .grid import Grid, unit_symbol
 from .source import FileSource, OpenedArray
+
+_UNREADABLE = (
+    EOFError,
+    OSError,
+    ValueError,
+    zlib.error,
+    nibabel.filebasedimages.ImageFileError,
+    nibabel.spatialimages.HeaderDataError,
+    nibabel.wrapstruct.WrapStructError,
+)
+"""What nibabel raises for headers that it does not understand."""
 
 _AXES = ("xy", "xyz", "xyzc", "xyztc")
 
@@ -24,7 +39,7 @@ class NiftiSource(FileSource):
         super().__init__(path)
         try:
             image: Any = nibabel.load(path)
-        except (nibabel.filebasedimages.ImageFileError, EOFError, OSError) as error:
+        except _UNREADABLE as error:
             raise ValueError(f"{path}: no readable NIfTI file: {error}") from error
         header: Any = image.header
         shape = tuple(int(n) for n in image.shape)
@@ -36,6 +51,7 @@ class NiftiSource(FileSource):
         stored = np.dtype(proxy.dtype)
         if stored.kind not in "biuf":
             raise ValueError(f"{path}: the voxels are {stored}; expected integers or floats")
+        check_expansion(path, math.prod(shape) * stored.itemsize, Path(path).stat().st_size)
         self.scaled = (proxy.slope, proxy.inter) != (1, 0)
         self.dtype = np.dtype(np.float32) if self.scaled else stored.newbyteorder("=")
         self.chunks = shape
@@ -51,12 +67,13 @@ class NiftiSource(FileSource):
         proxy = image.dataobj
         return np.asarray(proxy).astype(self.dtype, copy=False) if self.compressed else proxy
 
-    def read(self, selection: tuple[slice, ...]) -> np.ndarray:
+    def read_box(self, selection: tuple[slice, ...]) -> np.ndarray:
         try:
             block = np.asarray(self.handle[selection])
         except MemoryError:
             raise
         except Exception as error:
+            require_access(self.path, error)
             raise corrupt_chunk(self.path, "whole file", [0] * len(self.shape), self.shape, error) from error
         self.decoded.add(block.nbytes)
         # Trailing axes of length 1 that `shape` leaves out are dropped here, too.

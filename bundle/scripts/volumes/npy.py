@@ -21,10 +21,10 @@ class NpySource(FileSource):
     def open_handle(self) -> np.ndarray:
         try:
             return np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, OverflowError) as error:
             raise ValueError(f"{self.path}: not a readable .npy array of numbers: {error}") from error
 
-    def read(self, selection: tuple[slice, ...]) -> np.ndarray:
+    def read_box(self, selection: tuple[slice, ...]) -> np.ndarray:
         block = np.array(self.handle[selection], dtype=self.dtype)
         self.decoded.add(block.nbytes)
         return block

@@ -15,8 +15,8 @@ from .ngff import parse_multiscale
 from .paths import is_url, split_level
 from .permuted import STORED_AXES, permute_axes, to_view
 from .resample import fit, fitted_spacing, place, resample
-from .stores import open_store
 from .volume import Volume, open_volume
+from .zarr_nodes import open_node
 
 logger = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ def level_spacings(path: str) -> list[Triple]:
     if not is_url(path) and not Path(path).is_dir():
         return []
     try:
-        node = zarr.open(open_store(path), mode="r")
+        node = open_node(path)
     except FileNotFoundError:  # `open_volume` says what is there instead
         return []
     multiscale = None if isinstance(node, zarr.Array) else parse_multiscale(dict(node.attrs), path)

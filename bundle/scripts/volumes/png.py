@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from .errors import corrupt_chunk
+from .errors import corrupt_chunk, require_access
 from .source import FileSource, OpenedArray
 
 _MODES = {"1": "L", "P": "RGB"}
@@ -22,7 +22,7 @@ class PngSource(FileSource):
         try:
             with Image.open(path, formats=["PNG"]) as picture:
                 mode, (width, height) = _MODES.get(picture.mode, picture.mode), picture.size
-        except OSError as error:
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path}: no readable PNG file: {error}") from error
         channels = Image.getmodebands(mode)
         self.shape = (height, width) if channels == 1 else (height, width, channels)
@@ -34,12 +34,13 @@ class PngSource(FileSource):
             mode = _MODES.get(picture.mode)
             return np.asarray(picture if mode is None else picture.convert(mode))
 
-    def read(self, selection: tuple[slice, ...]) -> np.ndarray:
+    def read_box(self, selection: tuple[slice, ...]) -> np.ndarray:
         try:
             block = np.array(self.handle[selection], dtype=self.dtype)
         except MemoryError:
             raise
         except Exception as error:
+            require_access(self.path, error)
             raise corrupt_chunk(self.path, "whole file", [0] * len(self.shape), self.shape, error) from error
         self.decoded.add(block.nbytes)
         return block

@@ -10,6 +10,7 @@ from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 
 from .errors import RefusedError
+from .metadata_documents import check_document, is_metadata
 from .retries import attempt
 from .server_faults import fault_of
 
@@ -77,12 +78,15 @@ class RemoteStore(Store):
                 raise
 
         try:
-            return await self.request(key, request)
+            content = await self.request(key, request)
         except RefusedError as error:
             if key.rpartition("/")[2] not in _METADATA:
                 raise
             self.refusal = self.refusal or str(error)
             return None
+        if content is not None and is_metadata(key):
+            check_document(f"{self.url}/{key}", content.to_bytes())
+        return content
 
     async def get_partial_values(
         self, prototype: BufferPrototype, key_ranges: Iterable[tuple[str, ByteRequest | None]]

@@ -68,13 +68,13 @@ class Patience:
         Raises:
             ValueError: for a variable that is no number, or too small.
         """
-        tries = _number("POLYTOME_REMOTE_TRIES", TRIES, 1)
+        tries = number_of_environment("POLYTOME_REMOTE_TRIES", TRIES, 1)
         if tries != int(tries):
             raise ValueError(f"POLYTOME_REMOTE_TRIES: expected a whole number, got {tries:g}")
         return cls(
             int(tries),
-            _number("POLYTOME_REMOTE_TIMEOUT", TIMEOUT_SECONDS, 0.01),
-            _number("POLYTOME_REMOTE_WAIT", WAIT_SECONDS, 0),
+            number_of_environment("POLYTOME_REMOTE_TIMEOUT", TIMEOUT_SECONDS, 0.01),
+            number_of_environment("POLYTOME_REMOTE_WAIT", WAIT_SECONDS, 0),
         )
 
     def pause(self, tried: int) -> float:
@@ -139,7 +139,12 @@ def _final_error(url: str, fault: Fault, tried: int, seconds: float, patience: P
     return RemoteError(told)
 
 
-def _number(name: str, default: float, least: float) -> float:
+def number_of_environment(name: str, default: float, least: float) -> float:
+    """A number that a variable of the environment gives.
+
+    Raises:
+        ValueError: for one that is no number, too small or infinite.
+    """
     text = os.environ.get(name, "")
     try:
         value = float(text) if text else default

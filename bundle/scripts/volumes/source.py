@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 
 from .byte_count import ByteCount
 from .grid import Grid
+from .stalls import in_thread, in_time
 
 Box = tuple[tuple[int, ...], tuple[int, ...]]
 """Start and size along some axes."""
@@ -74,12 +76,36 @@ class ArraySource(ABC):
             self._handle, self._handle_owner = self.open_handle(), os.getpid()
         return self._handle
 
+    def touched_bytes(self, selection: tuple[slice, ...]) -> int:
+        """Bytes of the chunks that a box touches, as far as they lie inside of the array."""
+        extents = (
+            min(-(-s.stop // n) * n, size) - s.start // n * n
+            for s, n, size in zip(selection, self.chunks, self.shape, strict=True)
+        )
+        return math.prod(extents) * self.dtype.itemsize
+
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_handle": None}
 
 
 class FileSource(ArraySource):
-    """An array that is one file: stored as a whole, or not at all."""
+    """An array that is one file: stored as a whole, or not at all. A subclass reads boxes by `read_box`."""
+
+    @abstractmethod
+    def read_box(self, selection: tuple[slice, ...]) -> np.ndarray:
+        """Read a box; see `read`."""
+
+    def read(self, selection: tuple[slice, ...]) -> np.ndarray:
+        """Read a box, and do not wait for ever.
+
+        Raises:
+            CorruptChunkError: for a file that is damaged.
+            StalledError: where the file system does not answer.
+            OSError: where it refuses, such as for a file that is gone.
+        """
+
+        what = f"{self.path}: {box_name(selection)}"
+        return in_time(what, in_thread(lambda: self.read_box(selection)), self.touched_bytes(selection))
 
     def stored_boxes(self, *, inside_shards: bool = False) -> list[Box]:
         """One box: the whole array."""
@@ -89,6 +115,11 @@ class FileSource(ArraySource):
         """Size and time of change of the file."""
         status = Path(self.path).stat()
         yield f"{self.shape} {self.dtype} {status.st_size} {status.st_mtime_ns}"
+
+
+def box_name(selection: tuple[slice, ...]) -> str:
+    """A box along the stored axes, for messages."""
+    return f"stored voxels [{', '.join(f'{part.start}:{part.stop}' for part in selection)}]"
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from zarr.abc.store import Store
 from zarr.core.sync import sync
-from zarr.storage import FsspecStore, LocalStore
+from zarr.storage import FsspecStore
 
 from .bucket_store import open_bucket
 from .errors import CannotListError
 from .http_store import open_http
+from .local_folder import LocalFolder
 from .paths import is_url
 from .remote_store import Entry, RemoteStore
 
@@ -29,7 +30,7 @@ def open_store(path: str, *, read_only: bool = True) -> Store:
         ImportError: for a URL whose protocol needs a package that is not installed.
         ValueError: for a protocol that nobody knows, or a web address that is to be written.
     """
-    return open_remote(path, read_only=read_only) if is_url(path) else LocalStore(path, read_only=read_only)
+    return open_remote(path, read_only=read_only) if is_url(path) else LocalFolder(path, read_only=read_only)
 
 
 def open_remote(url: str, *, read_only: bool = True) -> RemoteStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,15 @@ import zarr
 
 from .chunk_cache import Selection
 from .paths import is_url
+from .stalls import in_time
 from .zarr_source import ZarrSource
 
 logger = logging.getLogger(__name__)
 
 _DRIVERS = {2: "zarr", 3: "zarr3"}
+
+_OTHER_THREADS = {"file_io_concurrency": {"limit": 4}}
+"""Threads of its own for a handle, when those that all share may be waiting for a file system."""
 
 _owner: int | None = None
 """The process in which tensorstore's threads run; they do not survive a fork."""
@@ -53,19 +58,31 @@ class TensorStoreSource(ZarrSource):
             return array
 
     def read_boxes(self, selections: list[Selection]) -> list[np.ndarray]:
-        handle = self.handle
-        if isinstance(handle, zarr.Array):
+        if isinstance(self.handle, zarr.Array):
             return super().read_boxes(selections)
-        return [future.result() for future in [handle[selection].read() for selection in selections]]
+        return in_time(
+            self.path, lambda seconds: self._results(selections, seconds), sum(map(self.touched_bytes, selections))
+        )
 
     def _read(self, selection: Selection) -> np.ndarray:
-        handle = self.handle
-        if isinstance(handle, zarr.Array):
+        if isinstance(self.handle, zarr.Array):
             return super()._read(selection)
-        return handle[selection].read().result()
+        return self.read_boxes([selection])[0]
 
-    def _open_tensorstore(self, array: zarr.Array) -> tensorstore.TensorStore:
-        store = tensorstore.open(local_spec(self.path, array), open=True, read=True).result()
+    def _results(self, selections: list[Selection], seconds: float) -> list[np.ndarray]:
+        handle, end = self.handle, time.monotonic() + seconds
+        futures = [handle[selection].read() for selection in selections]
+        try:
+            return [future.result(timeout=max(end - time.monotonic(), 0)) for future in futures]
+        except TimeoutError:
+            # the same chunk, read by the same handle, would wait for the read that does not come back
+            self._handle = self._open_tensorstore(self.open_array(), tensorstore.Context(_OTHER_THREADS))
+            raise
+
+    def _open_tensorstore(
+        self, array: zarr.Array, context: tensorstore.Context | None = None
+    ) -> tensorstore.TensorStore:
+        store = tensorstore.open(local_spec(self.path, array), open=True, read=True, context=context).result()
         found = tuple(store.shape), store.dtype.numpy_dtype
         if found != (self.shape, self.dtype):
             raise ValueError(f"it sees shape and type {found}; expected {(self.shape, self.dtype)}")

@@ -9,7 +9,8 @@ import numpy as np
 import tifffile
 import zarr
 
-from .errors import corrupt_chunk
+from .array_sizes import check_sizes
+from .errors import corrupt_chunk, require_access
 from .grid import Grid, unit_symbol
 from .source import FileSource, OpenedArray
 
@@ -35,6 +36,7 @@ class TiffSource(FileSource):
                 ) from error
         array = self.handle
         self.shape, self.chunks = tuple(array.shape), tuple(array.chunks)
+        check_sizes(path, self.shape, self.chunks, self.dtype)
 
     def open_handle(self) -> zarr.Array:
         tiff = tifffile.TiffFile(self.path)
@@ -42,12 +44,13 @@ class TiffSource(FileSource):
         weakref.finalize(array, tiff.close)
         return array
 
-    def read(self, selection: tuple[slice, ...]) -> np.ndarray:
+    def read_box(self, selection: tuple[slice, ...]) -> np.ndarray:
         try:
             return self._read(selection)
         except MemoryError:
             raise
         except Exception as error:
+            require_access(self.path, error)
             for start in range(selection[0].start, selection[0].stop):
                 try:
                     self._read((slice(start, start + 1), *selection[1:]))

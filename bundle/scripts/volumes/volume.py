@@ -12,15 +12,20 @@ from typing import Any
 
 import numpy as np
 
+from .array_sizes import check_channels
 from .axes import AxisLayout
 from .encoding import Encoding, decode
 from .formats import folder_opener_of, opener_of
 from .grid import Grid, Triple, as_triple
 from .paths import is_url, require_exists, short_name, split_level
 from .source import ArraySource, OpenedArray
+from .stalls import SLOWEST, in_thread, in_time
 from .zarr_open import open_zarr
 
 logger = logging.getLogger(__name__)
+
+_SLOW_TO_OPEN = 10 * SLOWEST
+"""Bytes that opening a file is given the time of: some formats are read as a whole then."""
 
 Triplet = tuple[int, int, int]
 Padding = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
@@ -60,7 +65,7 @@ class Volume:
         self.dtype = opened.source.dtype
         self.fill_value = opened.source.fill_value
         self.attributes: dict[str, Any] = opened.attributes
-        self.encoding = Encoding.from_attributes(opened.attributes)
+        self.encoding = Encoding.from_attributes(opened.attributes, path)
 
     @property
     def channels(self) -> int:
@@ -254,6 +259,7 @@ def open_volume(
     layout = AxisLayout.of(opened.axes, opened.source.shape, time, spelled)
     if min(opened.source.shape) < 1:
         raise ValueError(f"{spelled}: the array is empty, shape {opened.source.shape}; expected at least one voxel")
+    check_channels(spelled, layout.cdhw_shape(opened.source.shape)[0])
     grid = opened.grid or Grid(wanted or (1.0, 1.0, 1.0))
     if wanted is not None and level is None:
         _warn_if_far(spelled, grid.spacing, wanted)
@@ -270,7 +276,7 @@ def _open(path: str, level: int | None, spacing: Triple | None) -> OpenedArray:
         return open_zarr(path, level, spacing)
     if level not in (None, 0):
         raise ValueError(f"{path}: level {level} does not exist; a file has level 0 only")
-    return opener(path)
+    return in_time(path, in_thread(lambda: opener(path)), _SLOW_TO_OPEN)
 
 
 def _warn_if_far(path: str, found: Triple, wanted: Triple) -> None:

@@ -24,6 +24,7 @@ from .pyramid import downsampler, plan_levels
 from .stores import list_keys, open_store
 from .volume import open_volume
 from .writable_array import WritableArray
+from .zarr_nodes import open_array, open_group
 
 _WAITING = 64
 """Blocks per thread that are handed out at once."""
@@ -79,7 +80,7 @@ class OmeZarrWriter:
             FileExistsError: where the path holds an image of another shape, type or layout.
         """
         try:
-            array = zarr.open_array(open_store(join(self.path, "0")), mode="r")
+            array = open_array(join(self.path, "0"))
         except FileNotFoundError:
             return False
         if differences := self._layout.differences(array, self.shape):
@@ -97,7 +98,7 @@ class OmeZarrWriter:
         if any(name not in METADATA_NAMES and not name.endswith(".partial") for name in names):
             return False
         try:
-            found = dict(zarr.open_group(open_store(self.path), mode="r").attrs)
+            found = dict(open_group(self.path).attrs)
         except FileNotFoundError:
             return True
         return found in ({}, json.loads(json.dumps(self._first_attributes)))

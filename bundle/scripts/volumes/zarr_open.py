@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import zarr
 from zarr.abc.store import Store
 
 from ..geometry import did_you_mean
-from .errors import RefusedError, RemoteError
+from .errors import MetadataError, RefusedError, RemoteError
 from .grid import Triple, nearest_spacing
 from .ngff import Level, Multiscale, parse_multiscale
 from .paths import is_url, join, parents
@@ -18,6 +18,9 @@ from .remote_store import RemoteStore
 from .source import ArraySource, OpenedArray
 from .stores import open_store
 from .tensorstore_source import fastest_source
+from .zarr_nodes import members, open_array, open_group, open_node
+
+logger = logging.getLogger(__name__)
 
 _MAX_LISTED = 12
 
@@ -46,7 +49,7 @@ def open_zarr(path: str, level: int | None, spacing: Triple | None) -> OpenedArr
     array_path = join(path, chosen.path)
     store = open_store(array_path)
     try:
-        array = zarr.open_array(store, mode="r")
+        array = open_array(array_path, store)
     except FileNotFoundError:
         _raise_refusal(store)
         raise FileNotFoundError(
@@ -58,9 +61,7 @@ def open_zarr(path: str, level: int | None, spacing: Triple | None) -> OpenedArr
 def _open_node(path: str) -> zarr.Array | zarr.Group:
     store = open_store(path)
     try:
-        return zarr.open(store, mode="r")
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path}: the metadata there are no JSON ({error}); expected a zarr array or group") from error
+        return open_node(path, store)
     except FileNotFoundError:
         _raise_refusal(store)
         if is_url(path):
@@ -97,10 +98,13 @@ def _level_of_group(
 
 def _group_attributes(path: str) -> dict[str, Any]:
     try:
-        return dict(zarr.open_group(open_store(path), mode="r").attrs)
+        return dict(open_group(path).attrs)
     except RemoteError:  # a server that is out of order: there may be a group
         raise
-    except (OSError, json.JSONDecodeError):  # no group there, or not ours to read
+    except OSError:  # no group there, or not ours to read
+        return {}
+    except MetadataError as error:  # of a folder above, which need not have to do with the array
+        logger.warning("%s. What it says about the arrays inside, such as their spacing, is not known", error)
         return {}
 
 
@@ -124,14 +128,14 @@ def _no_image(path: str, group: zarr.Group, attributes: dict[str, Any]) -> str:
     content = attributes.get("ome", attributes)
     content = content if isinstance(content, dict) else {}
     if "plate" in content:
-        wells = [str(well.get("path")) for well in content["plate"].get("wells", [])]
+        wells = _paths_in(content["plate"], "wells")
         example = f"{wells[0]}/0" if wells else "A/1/0"
         return (
             f"{path} is a plate of {len(wells)} wells, expected one image; name a field's image, "
             f"such as {join(path, example)} (wells: {', '.join(wells[:_MAX_LISTED])})"
         )
     if "well" in content:
-        fields = [str(image.get("path")) for image in content["well"].get("images", [])]
+        fields = _paths_in(content["well"], "images")
         return f"{path} is a well, expected one image; name one of its fields: {', '.join(fields)}"
     images, arrays = _members(path, group)
     found = [f"arrays {', '.join(arrays)}"] if arrays else []
@@ -143,11 +147,19 @@ def _no_image(path: str, group: zarr.Group, attributes: dict[str, Any]) -> str:
     )
 
 
+def _paths_in(content: Any, key: str) -> list[str]:
+    """Paths that the metadata of a plate or a well list; what is no such list lists none."""
+    rows = content.get(key) if isinstance(content, dict) else None
+    return [
+        str(row["path"]) for row in (rows if isinstance(rows, list) else []) if isinstance(row, dict) and "path" in row
+    ]
+
+
 def _members(path: str, group: zarr.Group) -> tuple[list[str], list[str]]:
     try:
-        members = sorted(group.members(max_depth=2))
-    except (OSError, ValueError, NotImplementedError):  # a server that cannot list
+        found = members(path, group, depth=3)
+    except (OSError, MetadataError):  # a server that cannot list, or members that cannot be opened
         return [], []
-    arrays = [join(path, name) for name, node in members if isinstance(node, zarr.Array)]
-    groups = [join(path, name) for name, node in members if isinstance(node, zarr.Group)]
+    arrays = [join(path, name) for name, node in found if isinstance(node, zarr.Array)]
+    groups = [join(path, name) for name, node in found if isinstance(node, zarr.Group)]
     return groups[:_MAX_LISTED], arrays[:_MAX_LISTED]

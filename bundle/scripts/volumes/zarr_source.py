@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import logging
 import math
@@ -17,12 +18,14 @@ import zarr
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
+from .array_sizes import check_sizes
 from .chunk_cache import Selection, chunk_cache, read_through
-from .errors import CannotListError, RemoteError, corrupt_chunk
+from .errors import CannotListError, RemoteError, StalledError, corrupt_chunk
 from .paths import is_url
 from .shard_index import ShardIndex
-from .source import ArraySource, Box
+from .source import ArraySource, Box, box_name
 from .stores import ask_keys, list_keys, open_store
+from .zarr_nodes import open_array
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +55,16 @@ class ZarrSource(ArraySource):
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
         self.chunks = tuple(int(n) for n in array.chunks)
         self.stored_size = tuple(int(n) for n in array.shards or array.chunks)
+        check_sizes(path, self.shape, self.chunks, self.dtype, self.stored_size)
         self.fill_value = 0 if array.fill_value is None else np.asarray(array.fill_value).item()
         self.key_prefix, self.key_separator = _key_encoding(array)
         self.shard_index = ShardIndex.of(array)
+        self._documents = ("zarr.json",) if array.metadata.zarr_format == 3 else (".zarray",)
         self._cache_owner = object()  # another one in every copy
 
     def open_array(self) -> zarr.Array:
         """Open the array with zarr-python."""
-        return zarr.open_array(open_store(self.path), mode="r")
+        return open_array(self.path)
 
     def open_handle(self) -> Any:
         return self.open_array()
@@ -79,13 +84,17 @@ class ZarrSource(ArraySource):
                 )
             if block is None:
                 block = self._read(selection)
-                self.decoded.add(self._touched_bytes(selection))
-            return block
+                self.decoded.add(self.touched_bytes(selection))
+        except StalledError as error:
+            raise StalledError(f"{self.path}: {box_name(selection)}: {error}") from error
         except (MemoryError, RemoteError):
             raise
         except Exception as error:
+            self._require_present(selection)
             self._blame_chunk(selection)
             raise OSError(f"{self.path}: reading failed: {type(error).__name__}: {error}") from error
+        self._require_present(selection, block)
+        return block
 
     def read_boxes(self, selections: list[Selection]) -> list[np.ndarray]:
         """Read several boxes at once."""
@@ -135,14 +144,6 @@ class ZarrSource(ArraySource):
         self.decoded.add(sum(block.nbytes for block in blocks))
         return blocks
 
-    def _touched_bytes(self, selection: Selection) -> int:
-        """Bytes of the chunks that a box touches, as far as they lie inside of the array."""
-        extents = (
-            min(-(-s.stop // n) * n, size) - s.start // n * n
-            for s, n, size in zip(selection, self.chunks, self.shape, strict=True)
-        )
-        return math.prod(extents) * self.dtype.itemsize
-
     def _read(self, selection: Selection) -> np.ndarray:
         block = cast(np.ndarray, self.handle[selection])
         return block.astype(self.dtype, copy=False)
@@ -186,12 +187,38 @@ class ZarrSource(ArraySource):
             stop = [min(low + n, size) for low, n, size in zip(start, self.chunks, self.shape, strict=True)]
             try:
                 self._read(tuple(map(slice, start, stop)))
-            except (MemoryError, RemoteError):
+            except (MemoryError, RemoteError, StalledError):
                 raise
             except Exception as error:
                 key = self._key_of(start)
                 self._require_access(key)
                 raise corrupt_chunk(self.path, key, start, stop, error) from error
+
+    def _require_present(self, selection: Selection, block: np.ndarray | None = None) -> None:
+        """Check that the array is still there: where it is gone, its chunks read as if they had never been stored.
+
+        On a server only a box that holds nothing is doubted.
+
+        Args:
+            selection: the box.
+            block: what was read.
+
+        Raises:
+            FileNotFoundError: where the metadata are gone.
+        """
+        if not is_url(self.path):
+            is_there = any(os.path.exists(f"{self.path}/{name}") for name in self._documents)  # noqa: PTH110 - quickly
+        elif block is None or not _is_filled(block, self.fill_value):
+            return
+        else:
+            store = open_store(self.path)
+            is_there = any(sync(store.exists(name)) for name in self._documents)
+        if not is_there:
+            raise FileNotFoundError(
+                errno.ENOENT,
+                f"{self.path} is gone: it was there when it was opened, and is not any more, "
+                f"while {box_name(selection)} are read",
+            )
 
     def _require_access(self, key: str) -> None:
         """Check that a chunk can be opened, since what a system refuses may be whole.
@@ -206,6 +233,11 @@ class ZarrSource(ArraySource):
                 pass
         except OSError as error:
             raise OSError(error.errno, f"{self.path}: chunk '{key}' cannot be opened: {error.strerror}") from error
+
+
+def _is_filled(block: np.ndarray, fill_value: Any) -> bool:
+    """Whether an array holds a value alone."""
+    return bool((block == fill_value).all() if fill_value == fill_value else np.isnan(block).all())
 
 
 def _key_encoding(array: zarr.Array) -> tuple[str, str]:

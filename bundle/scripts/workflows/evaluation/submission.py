@@ -63,7 +63,7 @@ class _ZippedArray(FileSource):
     def open_handle(self) -> zarr.Array:
         return zarr.open_array(ZipStore(self.path, mode="r"), path=self.inner, mode="r", zarr_format=2)
 
-    def read(self, selection: tuple[slice, ...]) -> np.ndarray:
+    def read_box(self, selection: tuple[slice, ...]) -> np.ndarray:
         block: Any = self.handle[selection]
         return np.asarray(block, self.dtype)
 
