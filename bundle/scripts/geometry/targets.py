@@ -201,6 +201,13 @@ def _option_faults(name: Any, row: Any) -> list[str]:
     faults += _choice_faults(row, "kind", [str(k) for k in Kind], Kind.LABEL)
     faults += _choice_faults(row, "activation", [str(a) for a in Activation], Activation.NONE)
     faults += _choice_faults(row, "decoder", ["separate", "shared"], None)
+    faults += _value_faults(row)
+    return faults if faults else _combination_faults(row)
+
+
+def _value_faults(row: Mapping[str, Any]) -> list[str]:
+    """Values that their options cannot have."""
+    faults = []
     weight, smoothing = row.get("weight", 1.0), row.get("label_smoothing", 0.0)
     if not _is_number(weight) or weight < 0:
         faults.append(f"'weight' must be a number >= 0, got {weight!r}")
@@ -218,7 +225,7 @@ def _option_faults(name: Any, row: Any) -> list[str]:
     for key in ("mask", "source"):
         if row.get(key) is not None and not isinstance(row[key], str):
             faults.append(f"'{key}' must be the name of a key, got {row[key]!r}")
-    return faults if faults else _combination_faults(row)
+    return faults
 
 
 def _combination_faults(row: Mapping[str, Any]) -> list[str]:
@@ -227,17 +234,7 @@ def _combination_faults(row: Mapping[str, Any]) -> list[str]:
     faults = []
     if kind is Kind.NORMAL and channels not in (2, 3):
         faults.append(f"a normal has 3 channels (z, y, x), or 2 in 2D; got channels = {channels}")
-    weights = row.get("class_weights")
-    if weights is not None:
-        if kind is not Kind.LABEL:
-            faults.append(f"'class_weights' belong to kind 'label', not '{kind}'")
-        elif weights == "balanced":
-            if row.get("source") is not None:
-                faults.append("'class_weights' can be 'balanced' for stored labels alone, this one has a 'source'")
-        elif not isinstance(weights, Sequence) or len(weights) != channels or not all(_is_number(w) for w in weights):
-            faults.append(
-                f"'class_weights' must hold one number per channel ({channels}), or be 'balanced'; got {weights!r}"
-            )
+    faults += _class_weight_faults(row, kind, channels)
     if row.get("loss_only_on_label") and kind is Kind.LABEL and channels == 1:
         faults.append(
             "'loss_only_on_label' would leave a label with 1 channel nothing but its foreground; give the voxels that "
@@ -259,6 +256,20 @@ def _combination_faults(row: Mapping[str, Any]) -> list[str]:
     if activation == Activation.SOFTMAX and channels == 1:
         faults.append("softmax over one channel is always 1; use 'sigmoid', or give the background its own channel")
     return faults
+
+
+def _class_weight_faults(row: Mapping[str, Any], kind: Kind, channels: int) -> list[str]:
+    weights = row.get("class_weights")
+    if weights is None:
+        return []
+    if kind is not Kind.LABEL:
+        return [f"'class_weights' belong to kind 'label', not '{kind}'"]
+    if weights == "balanced":
+        is_derived = row.get("source") is not None
+        return ["'class_weights' can be 'balanced' for stored labels alone, this one has a 'source'"] * is_derived
+    if not isinstance(weights, Sequence) or len(weights) != channels or not all(_is_number(w) for w in weights):
+        return [f"'class_weights' must hold one number per channel ({channels}), or be 'balanced'; got {weights!r}"]
+    return []
 
 
 def _choice_faults(row: Mapping[str, Any], key: str, choices: list[str], default: str | None) -> list[str]:

@@ -29,8 +29,8 @@ def load_cached(cache_file: str | Path, header: Mapping[str, Any], name: str) ->
         return None
     try:
         stored = json.loads(path.read_text())
-        rows, stored_header = stored[name], stored["header"]
-        differences = header_differences(stored_header, as_json(header))
+        rows: list[Any] = stored[name]
+        differences = header_differences(stored["header"], as_json(header))
     except (ValueError, KeyError, TypeError, OSError) as error:
         logger.warning("%s: the cache of %s is damaged and will be made anew: %r", path, name, error)
         return None

@@ -31,7 +31,8 @@ class Labelled:
     @property
     def bbox_volume(self) -> np.ndarray:
         """N, volume of the box around the labelled voxels."""
-        return np.prod(self.high - self.low, axis=1)
+        volume: np.ndarray = np.prod(self.high - self.low, axis=1)
+        return volume
 
     def select(self, kept: np.ndarray) -> Labelled:
         """The rows that a mask or an index names."""
@@ -148,7 +149,7 @@ class _Pieces:
 
     def cut(self, words: np.ndarray) -> np.ndarray:
         """words A B -> pieces A B."""
-        pieces = words[self.word]
+        pieces: np.ndarray = words[self.word]
         pieces &= self.mask[:, None, None]
         return pieces
 

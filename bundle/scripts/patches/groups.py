@@ -92,7 +92,7 @@ def islands(boxes: Sequence[Box], patch: Sequence[int]) -> list[list[int]]:
         place = np.minimum(np.searchsorted(blocks, wanted), len(blocks) - 1)
         is_there = blocks[place] == wanted
         edges.append((np.flatnonzero(inside)[is_there], place[is_there]))
-    island = _components(len(blocks), edges)[first_of_box]
+    island = connected(len(blocks), edges)[first_of_box]
     order = np.argsort(island, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(island[order])) + 1)
     return sorted((part.tolist() for part in parts), key=lambda part: part[0])
@@ -116,7 +116,7 @@ def group_labels(labels: np.ndarray, low: Sequence[int], high: Sequence[int], pa
     while len(labels) > 1:
         grown = candidate_boxes(labels, low, high, patch)
         touching = np.stack([labels[:, 0] - 1, labels[:, 1]], axis=1)  # one voxel more: boxes that touch overlap
-        member = _components(len(labels), [_overlapping(grown), _overlapping(touching)])
+        member = connected(len(labels), [_overlapping(grown), _overlapping(touching)])
         n_groups = int(member.max()) + 1
         if n_groups == len(labels):
             break
@@ -148,8 +148,9 @@ def _overlapping(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([i for i, _ in pairs]), np.concatenate([j for _, j in pairs])
 
 
-def _components(n: int, edges: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+def connected(n: int, edges: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Number of the connected component of each of n nodes."""
     i, j = (np.concatenate([edge[side] for edge in edges]) for side in (0, 1))
     graph = coo_array((np.ones(len(i), bool), (i, j)), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
+    numbers: np.ndarray = connected_components(graph, directed=False)[1]
+    return numbers

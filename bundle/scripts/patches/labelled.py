@@ -87,7 +87,7 @@ class LabelledVoxels:
 
     def labelled_box(self, box: Box) -> np.ndarray:
         """D H W bool: which voxels of a box are labelled."""
-        return self._labelled_box(box) != 0
+        return np.asarray(self._labelled_box(box) != 0)
 
     def _labelled_box(self, box: Box) -> np.ndarray:
         labelled = self.labelled(self.array.read(*box))
@@ -104,7 +104,7 @@ class LabelledVoxels:
         if block.dtype.kind not in "bu":
             marked = block > 0
         elif len(block) == 1 and not self.ignored and block.dtype.itemsize == 1:
-            return block[0]
+            return np.asarray(block[0])
         else:
             marked = block != 0
         for value in self.ignored:

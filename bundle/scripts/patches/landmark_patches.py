@@ -67,7 +67,7 @@ def _placed(volume: Mapping[str, Any]) -> np.ndarray:
     if landmarks is None:
         return np.zeros((0, 3))
     points = place_landmarks(volume, landmarks, open_images(volume)[0])
-    return points[~np.isnan(points).any(axis=1)]
+    return np.asarray(points[~np.isnan(points).any(axis=1)])
 
 
 def _shows_landmark(patch: Mapping[str, Any], placed: Sequence[np.ndarray]) -> bool:

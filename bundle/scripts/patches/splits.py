@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from .groups import connected
 from .slice_views import stored_patches
 from .table import axes_of
 
@@ -137,7 +136,8 @@ def _checked_guard(guard: Sequence[int] | int | None, patches: Sequence[Patch]) 
 
 
 def _largest(patches: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    return np.max([patch["size"] for patch in patches], axis=0)
+    largest: np.ndarray = np.max([patch["size"] for patch in patches], axis=0)
+    return largest
 
 
 def _check_views(patches: Sequence[Patch], placed: Sequence[Patch], volumes: Sequence[Mapping[str, Any]]) -> None:
@@ -183,7 +183,7 @@ def _by_block(patches: Sequence[Patch], share: _Share, guard: np.ndarray, rng: n
 def _assign_groups(group: np.ndarray, share: _Share, rng: np.random.Generator) -> np.ndarray:
     """Which groups validate: one fold's, or, in random order, those that bring the share nearer to the fraction."""
     sizes = np.bincount(group)
-    role_of_group = np.zeros(len(sizes), int)
+    role_of_group: np.ndarray = np.zeros(len(sizes), int)
     order = rng.permutation(len(sizes))
     if share.n_folds:  # the largest first, each to the fold that has least
         filled = np.zeros(share.n_folds)
@@ -191,13 +191,13 @@ def _assign_groups(group: np.ndarray, share: _Share, rng: np.random.Generator) -
             emptiest = int(filled.argmin())
             filled[emptiest] += sizes[g]
             role_of_group[g] = emptiest == share.fold
-        return role_of_group[group]
+        return np.asarray(role_of_group[group])
     wanted, taken = share.fraction * len(group), 0
     for g in order:
         if abs(taken + sizes[g] - wanted) < abs(taken - wanted) and sizes[g] < len(group):
             role_of_group[g] = 1
             taken += sizes[g]
-    return role_of_group[group]
+    return np.asarray(role_of_group[group])
 
 
 def near_groups(patches: Sequence[Mapping[str, Any]], guard: np.ndarray) -> np.ndarray:
@@ -213,17 +213,13 @@ def near_groups(patches: Sequence[Mapping[str, Any]], guard: np.ndarray) -> np.n
     if len(patches) > _MANY or is_mixed:
         cells, cell = np.unique(np.column_stack([volume * 4, np.floor(position)]), axis=0, return_inverse=True)
         pairs = cKDTree(cells).query_pairs(1.0, p=np.inf, output_type="ndarray")
-        return _components(len(cells), pairs)[cell.reshape(-1)]
+        group = connected(len(cells), [(pairs[:, 0], pairs[:, 1])])
+        return np.asarray(group[cell.reshape(-1)])
     # the volume is a fourth axis along which patches of different volumes lie far apart
     points = np.column_stack([volume * 4.0, position])
     nearest_apart = 1.0 - 0.5 / reach.max()  # distance 1 along any axis means that the guard is just kept
     pairs = cKDTree(points).query_pairs(nearest_apart, p=np.inf, output_type="ndarray")
-    return _components(len(patches), pairs)
-
-
-def _components(n: int, pairs: np.ndarray) -> np.ndarray:
-    graph = coo_array((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
-    return connected_components(graph, directed=False)[1]
+    return connected(len(patches), [(pairs[:, 0], pairs[:, 1])])
 
 
 def _cut_end(patches: Sequence[Patch], share: _Share, guard: np.ndarray, rng: np.random.Generator) -> np.ndarray:

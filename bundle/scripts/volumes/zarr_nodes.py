@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import cast
 
 import zarr
 from zarr.abc.store import Store
@@ -34,7 +33,7 @@ def open_node(path: str, store: Store | None = None) -> Node:
         RemoteError: for a server that does not answer.
     """
     with _refused_by_zarr(path):
-        return cast(Node, zarr.open(store or open_store(path), mode="r", use_consolidated=False))
+        return zarr.open(store or open_store(path), mode="r", use_consolidated=False)
 
 
 def open_array(path: str, store: Store | None = None) -> zarr.Array:

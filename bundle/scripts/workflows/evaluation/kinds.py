@@ -54,12 +54,9 @@ def kind_of(
     if asked != AUTO:
         return asked
     given = [volume for volume in predictions if volume is not None]
-    for volume in given:
-        about = volume.attributes.get(ATTRIBUTE)
-        if isinstance(about, dict) and about.get("kind") in NUMBERS:
-            return str(about["kind"])
-        if isinstance(about, dict) and about.get("values") in _BY_VALUES:
-            return CLASSES if volume.channels > 1 else _BY_VALUES[about["values"]]
+    said = next((kind for kind in map(_said_kind, given) if kind is not None), None)
+    if said is not None:
+        return said
     if truth.dtype.kind == "f" and truth.channels > 1:
         return str(Kind.VECTOR)
     if truth.dtype.kind == "f" and not names - {"mae", "r2"}:
@@ -75,6 +72,16 @@ def kind_of(
             f"{SEMANTIC} or {CLASSES}, or say by --metrics what to measure"
         )
     return INSTANCE if any(measure.kinds == (INSTANCE,) for measure in measures) else SEMANTIC
+
+
+def _said_kind(prediction: Volume) -> str | None:
+    """What the store of a prediction says of its values; `None` where it says nothing."""
+    about = prediction.attributes.get(ATTRIBUTE)
+    if isinstance(about, dict) and about.get("kind") in NUMBERS:
+        return str(about["kind"])
+    if isinstance(about, dict) and about.get("values") in _BY_VALUES:
+        return CLASSES if prediction.channels > 1 else _BY_VALUES[about["values"]]
+    return None
 
 
 def stored_volume(volume: Volume) -> Volume:
