@@ -5,32 +5,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import torch
 from tests.bundle.prepared_python import prepared_python
 from tests.bundle.running import BUNDLE, command, folders, options, read_history, run, write_overlay
+from tests.bundle.trainings import EVERYTHING, SHORT, differences, last_checkpoint
 
 from scripts.workflows import phantom
 
-SHORT = {
-    "patch_size": [16, 16, 16],
-    "features_per_stage": [8, 8],
-    "n_blocks_per_stage": [1, 1],
-    "squeeze_excitation": False,
-    "max_steps_per_epoch": 2,
-    "max_val_steps_per_epoch": 4,
-    "device": "cpu",
-    "keep_best": 0,
-}
-EVERYTHING = {
-    "max_epochs": 6,
-    "num_workers": 0,
-    "ema": 0.9,
-    "loss_balance": "uncertainty",
-    "accumulation_steps": 2,
-    "max_steps_per_epoch": 3,
-    "sampler": "foreground",
-    "early_stop": 50,
-}
+SIX = {**EVERYTHING, "max_epochs": 6}
 
 
 @pytest.fixture(scope="module")
@@ -44,33 +25,13 @@ def settings(root: Path, data: Path, **changes: object) -> list[str]:
     return options(**{**folders(root), "dataset_dir": data, **SHORT, **changes})
 
 
-def last_checkpoint(root: Path, epoch: int) -> dict[str, object]:
-    (path,) = (root / "models").glob(f"model_epoch={epoch}*.pt")
-    return torch.load(path, weights_only=True)
-
-
-def differences(one: object, other: object, name: str = "") -> list[str]:
-    """Places at which two nested states differ in a bit."""
-    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
-        return [place for key in one for place in differences(one[key], other[key], f"{name}.{key}")]
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)) and len(one) == len(other):
-        return [
-            place
-            for i, (a, b) in enumerate(zip(one, other, strict=True))
-            for place in differences(a, b, f"{name}[{i}]")
-        ]
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return [] if torch.equal(one, other) else [name]
-    return [] if one == other else [name]
-
-
 def test_six_epochs_are_three_and_three_more_to_the_last_bit(data: Path, tmp_path: Path) -> None:
     """Weights, their average, optimiser, schedule, what the loss has learnt, generators, best score, and the table."""
     straight, parted = tmp_path / "straight", tmp_path / "parted"
-    run("training", *settings(straight, data, **EVERYTHING), configs=["configs/train.json"])
+    run("training", *settings(straight, data, **SIX), configs=["configs/train.json"])
     first = {**EVERYTHING, "max_epochs": 3, "lr_scheduler#total_iters": 6}
     run("training", *settings(parted, data, **first), configs=["configs/train.json"])
-    rest = {**EVERYTHING, "load_model": "latest", "num_workers": 1}
+    rest = {**SIX, "load_model": "latest", "num_workers": 1}
     said = run("training", *settings(parted, data, **rest), configs=["configs/train.json"])
     assert "going on after epoch 3 of 6" in said
     assert "max_epochs: 3 -> 6" in said

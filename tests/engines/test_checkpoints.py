@@ -4,15 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from scripts.engines import find_checkpoint
 from scripts.engines.checkpoints import CheckpointName, list_checkpoints
 
 
 def write(folder, *names):
-    """Empty files, each a second younger than the one before."""
+    """Small files, each a second younger than the one before."""
     for second, name in enumerate(names):
-        (folder / name).touch()
+        torch.save({"name": name}, folder / name)
         os.utime(folder / name, (1000 + second, 1000 + second))
 
 
@@ -22,6 +23,7 @@ def write(folder, *names):
         (CheckpointName("model", 12), "model_epoch=12.pt"),
         (CheckpointName("sheets.v2", 3, 0.83125), "sheets.v2_epoch=3_score=0.8313.pt"),
         (CheckpointName("model", 1, 0.0), "model_epoch=1_score=0.0000.pt"),
+        (CheckpointName("model", 0, iteration=47), "model_epoch=0_iteration=47.pt"),
     ],
 )
 def test_names_are_read_as_they_are_written(name, text):
@@ -30,7 +32,16 @@ def test_names_are_read_as_they_are_written(name, text):
     assert (parsed.epoch, parsed.score) == (name.epoch, None if name.score is None else float(f"{name.score:.4f}"))
 
 
-@pytest.mark.parametrize("file", ["model.pt", "model_epoch=x.pt", "model_epoch=9.pt.partial", "other_epoch=1.pt"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "model.pt",
+        "model_epoch=x.pt",
+        "model_epoch=9.pt.partial",
+        "other_epoch=1.pt",
+        "model_epoch=1_iteration=2_score=0.5000.pt",
+    ],
+)
 def test_other_files_are_no_checkpoints(file):
     assert CheckpointName.parse(Path(file), "model") is None
 
@@ -75,3 +86,21 @@ def test_where_there_is_none_the_start_is_fresh_and_said_aloud(tmp_path, caplog,
         write(folder, "model.pt")
     assert find_checkpoint(wanted, folder) is None
     assert f"{said} {folder}: starting afresh" in caplog.text
+
+
+@pytest.mark.parametrize("wanted", ["latest", "best"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "changed"])
+def test_damaged_files_are_passed_over_by_name(tmp_path, caplog, wanted, damage):
+    write(tmp_path, "model_epoch=1_score=0.7000.pt", "model_epoch=2_score=0.8000.pt")
+    last = tmp_path / "model_epoch=2_score=0.8000.pt"
+    whole = last.read_bytes()
+    at = whole.index(b"model_epoch=2")  # the name that it holds
+    last.write_bytes({"cut": whole[:-40], "empty": b"", "changed": whole[:at] + b"M" + whole[at + 1 :]}[damage])
+    assert find_checkpoint(wanted, tmp_path) == str(tmp_path / "model_epoch=1_score=0.7000.pt")
+    assert [record.getMessage() for record in caplog.records] == [f"{last} is cut short or damaged: it is passed over"]
+
+
+def test_a_stop_counts_as_latest_and_never_as_best(tmp_path):
+    write(tmp_path, "model_epoch=1_score=0.7000.pt", "model_epoch=1_iteration=14.pt")
+    assert find_checkpoint("latest", tmp_path) == str(tmp_path / "model_epoch=1_iteration=14.pt")
+    assert find_checkpoint("best", tmp_path) == str(tmp_path / "model_epoch=1_score=0.7000.pt")

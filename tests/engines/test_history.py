@@ -1,6 +1,8 @@
 """The table of a run's numbers."""
 
 import csv
+import errno
+from pathlib import Path
 
 import pytest
 from ignite.engine import Engine, Events
@@ -116,3 +118,44 @@ def test_a_plot_shows_what_the_table_holds(tmp_path):
     assert written == write_history_plot(tmp_path / "history.csv", tmp_path / "again.png").read_bytes()
     trainer.run([0], max_epochs=2)
     assert (tmp_path / "history.png").read_bytes() != written
+
+
+def test_an_epoch_that_is_done_again_replaces_its_row(tmp_path):
+    """As one whose validation was stopped after the table was written."""
+    path = tmp_path / "history.csv"
+    Run(path).run(2)
+    again = Run(path, resumed_after=2)
+    again.trainer.add_event_handler(Events.STARTED, lambda engine: engine.fire_event(Events.EPOCH_COMPLETED))
+    again.run(9)
+    assert [row["epoch"] for row in read(path)] == [str(epoch) for epoch in range(1, 10)]
+
+
+def test_who_reads_while_it_is_written_meets_whole_rows(tmp_path, monkeypatch):
+    """The file is the old one until it is the new one, wherever the writing ends."""
+    path = tmp_path / "history.csv"
+    Run(path).run(1)
+    before = path.read_text()
+
+    def fail(self, text, encoding):
+        self.write_bytes(text[:20].encode())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail)
+    Run(path, resumed_after=1).run(9)
+    assert path.read_text() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["history.csv"]
+
+
+def test_a_full_disk_is_said_once_and_made_up_for_later(tmp_path, monkeypatch, caplog):
+    path = tmp_path / "history.csv"
+    run = Run(path)
+    (tmp_path / "history.csv.partial").symlink_to("/dev/full")
+    run.trainer.add_event_handler(Events.EPOCH_STARTED(once=3), (tmp_path / "history.csv.partial").unlink)
+    # the link is put back, since a partial file that fails is removed
+    run.trainer.add_event_handler(
+        Events.EPOCH_STARTED(once=2), lambda: (tmp_path / "history.csv.partial").symlink_to("/dev/full")
+    )
+    run.run(3)
+    assert [row["epoch"] for row in read(path)] == ["1", "2", "3"]
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said == f"{path} cannot be written: No space left on device; the training goes on without it"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from ignite.engine import Engine
+from ignite.engine import Engine, Events
 
 from scripts.engines import Progress
 from scripts.engines.progress import duration
@@ -144,3 +144,31 @@ def test_an_error_goes_on_its_way_and_the_bar_is_closed(monkeypatch, stream):
     with pytest.raises(RuntimeError, match="broken at 7"):
         engine_of(fail, progress).run([7], max_epochs=1)
     assert progress._bar is None or progress._bar.disable  # tqdm disables a bar when it closes it
+
+
+def test_an_epoch_that_goes_on_in_its_midst_counts_all_of_it(log, monkeypatch):
+    """The third of four steps is the first that this process does, in 50 s; then one is left."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    clock = Clock()
+    monkeypatch.setattr("scripts.engines.progress.time.monotonic", clock)
+
+    def step(item):
+        clock.now += 50.0
+        return {}
+
+    engine = engine_of(step, Progress("train", interval=0.0))
+    engine.load_state_dict({"iteration": 2, "epoch_length": 4, "max_epochs": 2})
+    engine.run([1, 2, 3, 4])
+    said = [record.getMessage() for record in log.records]
+    assert said[0] == "train 1/2: 3/4, 50.00 s each, 50 s left"
+    assert said[2] == "train 1/2: done (3 min 20 s left in all)"
+
+
+def test_an_epoch_without_steps_of_this_process_promises_nothing(log, monkeypatch):
+    """One that goes on with its validation."""
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    engine = engine_of(with_loss, Progress("train"))
+    engine.add_event_handler(Events.STARTED, lambda: engine.fire_event(Events.EPOCH_COMPLETED))
+    engine.load_state_dict({"iteration": 2, "epoch_length": 2, "max_epochs": 2})
+    engine.run([1, 2])
+    assert log.records[0].getMessage() == "train 1/2: done"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 
-from scripts.engines import RandomState, RunCheckpoint
+from scripts.engines import RandomState, RunCheckpoint, TrainingEvents
 
 
 class Counter:
@@ -152,3 +152,109 @@ def test_random_generators_go_on_where_they_were(tmp_path):
     assert draw() != expected
     state.load_state_dict(torch.load(path, weights_only=True))
     assert draw() == expected
+
+
+def stopped(folder, scores, at, event=Events.ITERATION_COMPLETED, **options):
+    """A run that is stopped at an event; its trainer has two steps an epoch."""
+    run = Run(folder, scores, **options)
+
+    def stop(engine):
+        engine.register_events(*TrainingEvents)
+        engine.fire_event(TrainingEvents.STOPPED)
+        engine.terminate(skip_completed=True)
+
+    run.trainer.add_event_handler(event(once=at), stop)
+    run.run()
+    return run
+
+
+def test_a_stop_between_two_steps_has_its_iteration_in_the_name_and_goes_when_the_epoch_is_whole(tmp_path):
+    stopped(tmp_path, [0.5, 0.4, 0.3], at=3)
+    assert files(tmp_path) == ["model_epoch=1_iteration=3.pt", "model_epoch=1_score=0.5000.pt"]
+    later = Run(tmp_path, [0.5, 0.4, 0.3])
+    found = later.checkpoint.load(tmp_path / "model_epoch=1_iteration=3.pt", later.trainer)
+    assert (found["epoch"], found["iteration"]) == (1, 3)
+    later.trainer.add_event_handler(Events.EPOCH_COMPLETED(once=2), lambda: seen.extend(files(tmp_path)))
+    seen = []
+    later.run()
+    assert seen == ["model_epoch=2_score=0.4000.pt"]
+    assert later.trainer.state.iteration == 6
+
+
+def test_a_second_stop_replaces_the_first(tmp_path):
+    stopped(tmp_path, [None, None], at=1)
+    again = Run(tmp_path, [None, None])
+    again.checkpoint.load(tmp_path / "model_epoch=0_iteration=1.pt", again.trainer)
+    again.trainer.add_event_handler(
+        Events.ITERATION_COMPLETED(once=3), lambda engine: engine.fire_event(TrainingEvents.STOPPED)
+    )
+    again.trainer.add_event_handler(Events.ITERATION_COMPLETED(once=3), again.trainer.terminate)
+    again.run()
+    assert "model_epoch=1_iteration=3.pt" in files(tmp_path)
+    assert "model_epoch=0_iteration=1.pt" not in files(tmp_path)
+
+
+def test_a_stop_before_the_epoch_was_validated_repeats_the_validation_alone(tmp_path):
+    """The last step of all is done: nothing but the end of its epoch is left."""
+    run = stopped(tmp_path, [None, 0.4], at=4)
+    assert files(tmp_path) == ["model_epoch=1.pt", "model_epoch=1_iteration=4.pt"]
+    later = Run(tmp_path, [None, 0.4])
+    steps = []
+    later.trainer.add_event_handler(Events.ITERATION_COMPLETED, lambda: steps.append(1))
+    later.checkpoint.load(tmp_path / "model_epoch=1_iteration=4.pt", later.trainer)
+    later.run(epochs=later.trainer.state.max_epochs)
+    assert (steps, later.trainer.state.epoch, later.trainer.state.max_epochs) == ([], 2, 2)
+    assert files(tmp_path) == ["model_epoch=2_score=0.4000.pt"]
+    assert run.counter.value == 1
+
+
+def test_a_stop_between_epochs_is_the_epoch_s_file(tmp_path):
+    stopped(tmp_path, [None, None, None], at=2, event=Events.EPOCH_STARTED, interval=9)
+    assert files(tmp_path) == ["model_epoch=1.pt"]
+
+
+def test_a_stop_right_after_a_start_leaves_what_there_was(tmp_path, caplog):
+    caplog.set_level("INFO", logger="scripts.engines.run_checkpoint")
+    stopped(tmp_path, [None], at=1, event=Events.EPOCH_STARTED)
+    assert files(tmp_path) == []
+    Run(tmp_path, [None, None]).run(epochs=1)
+    before = (tmp_path / "model_epoch=1.pt").stat().st_mtime_ns
+    again = Run(tmp_path, [None, None])
+    again.checkpoint.load(tmp_path / "model_epoch=1.pt", again.trainer)
+    again.trainer.add_event_handler(Events.STARTED, lambda engine: engine.fire_event(TrainingEvents.STOPPED))
+    again.trainer.add_event_handler(Events.STARTED, again.trainer.terminate)
+    again.run()
+    assert files(tmp_path) == ["model_epoch=1.pt"]
+    assert (tmp_path / "model_epoch=1.pt").stat().st_mtime_ns == before
+    assert "nothing to save: no batch is done" in caplog.text
+    assert f"saved as {tmp_path}/model_epoch=1.pt: load_model 'latest' goes on from there" in caplog.text
+
+
+def test_a_stop_in_an_epoch_of_another_length_is_named(tmp_path):
+    stopped(tmp_path, [None, None], at=1)
+    later = Run(tmp_path, [None, None])
+    later.trainer.state.epoch_length = 5
+    with pytest.raises(ValueError, match=r"an epoch of 2 steps, and max_steps_per_epoch is 5: set it to 2 to go on"):
+        later.checkpoint.load(tmp_path / "model_epoch=0_iteration=1.pt", later.trainer)
+
+
+def test_what_a_killed_run_left_half_written_is_removed_at_the_next_start(tmp_path):
+    for name in ("model_epoch=3.pt.partial", "model.pt.partial", "other_epoch=1.pt.partial", "model_epoch=3.pt.bak"):
+        (tmp_path / name).touch()
+    Run(tmp_path, [None]).run()
+    assert files(tmp_path) == ["model_epoch=1.pt", "model_epoch=3.pt.bak", "other_epoch=1.pt.partial"]
+
+
+def test_processes_that_do_not_write_go_on_from_what_the_first_one_wrote(tmp_path):
+    run = stopped(tmp_path, [None, None], at=3, writes=False)
+    assert files(tmp_path) == []
+    stopped(tmp_path, [None, None], at=3)
+    run.checkpoint.load(tmp_path / "model_epoch=1_iteration=3.pt", run.trainer)
+    assert run.trainer.state.iteration == 3
+
+
+def test_a_damaged_file_that_was_named_is_an_error(tmp_path):
+    (tmp_path / "model_epoch=1.pt").write_bytes(b"PK")
+    run = Run(tmp_path, [None, None])
+    with pytest.raises(ValueError, match=r"model_epoch=1\.pt is cut short or damaged; give an earlier one"):
+        run.checkpoint.load(tmp_path / "model_epoch=1.pt", run.trainer)

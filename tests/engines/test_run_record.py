@@ -9,7 +9,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 
-from scripts.engines import Progress, RunRecord, begin_record
+from scripts.engines import Progress, RunRecord, StoppedBySignal, begin_record
 
 
 def make(path, step=lambda engine, item: item, **options):
@@ -118,3 +118,32 @@ def test_the_record_of_another_training_is_not_taken_for_ones_own(tmp_path):
     assert "settings" not in found
     assert (found["pid"], found["machine"]["torch"]) == (os.getpid(), torch.__version__)
     assert found["started"] > 1.0
+
+
+def stopped(tmp_path, step, *handlers):
+    trainer = make(tmp_path, step)
+    for event, handler in handlers:
+        trainer.add_event_handler(event, handler)
+    with pytest.raises(StoppedBySignal):
+        trainer.run([0], max_epochs=1)
+    return read(tmp_path)
+
+
+def stop(*_):
+    raise StoppedBySignal(15, is_between_steps=True)
+
+
+def test_a_signal_is_no_failure(tmp_path):
+    found = stopped(tmp_path, stop)
+    assert found["state"] == "stopped"
+    assert "error" not in found
+
+
+def test_a_signal_after_the_end_changes_nothing(tmp_path):
+    assert stopped(tmp_path, lambda *_: None, (Events.COMPLETED, stop))["state"] == "finished"
+
+
+def test_a_record_that_cannot_be_written_does_not_end_the_training(tmp_path, caplog):
+    (tmp_path / "run.json").mkdir()
+    make(tmp_path).run([0], max_epochs=1)
+    assert caplog.text.count("run.json cannot be written: Is a directory; the training goes on without it") == 1

@@ -35,3 +35,26 @@ def test_a_resumed_run_says_where_it_is():
     engine.load_state_dict({"epoch": 4, "epoch_length": 2, "max_epochs": 6})
     engine.run(data, epoch_length=2)
     assert data.epochs == [5, 6]
+
+
+class Sampler(Listener):
+    """One that can skip what was drawn."""
+
+    skipped = ()
+
+    def skip(self, samples):
+        self.skipped += (samples,)
+
+
+class Loader(list):
+    batch_size = 4
+
+
+def test_in_the_midst_of_an_epoch_what_was_drawn_is_skipped_once():
+    sampler, other = Sampler(), Listener()
+    engine = Engine(lambda engine, item: None)
+    SetEpoch([sampler, other]).attach(engine)
+    engine.load_state_dict({"iteration": 8, "epoch_length": 3, "max_epochs": 5})
+    engine.run(Loader([0, 0, 0]), epoch_length=3)
+    assert sampler.epochs == other.epochs == [3, 4, 5]
+    assert sampler.skipped == (8,)  # 2 batches of 4

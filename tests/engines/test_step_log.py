@@ -4,7 +4,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 
-from scripts.engines import StepLog
+from scripts.engines import StepLog, TrainingEvents
 from scripts.viewers.dashboard_files import read_steps
 
 
@@ -77,3 +77,21 @@ def test_a_new_run_begins_anew(tmp_path):
 def test_a_limit_that_cannot_be_halved_is_named(tmp_path, limit):
     with pytest.raises(ValueError, match=f"limit must be an even number of at least 2, got {limit!r}"):
         StepLog(tmp_path / "a", limit=limit)
+
+
+def test_a_stop_loses_no_step(tmp_path):
+    path = tmp_path / "steps.csv"
+    engine = trainer(StepLog(path, interval=3600.0))
+    engine.add_event_handler(
+        Events.ITERATION_COMPLETED(once=3), lambda: engine.fire_event(TrainingEvents.STOPPED) or engine.terminate()
+    )
+    engine.run([0] * 5, max_epochs=1)
+    assert read_steps(path) == means(3, 1)
+
+
+def test_a_full_disk_does_not_end_the_training(tmp_path, caplog):
+    (tmp_path / "steps.csv.partial").symlink_to("/dev/full")
+    engine = trainer(StepLog(tmp_path / "steps.csv", interval=0.0))
+    engine.run([0] * 3, max_epochs=1)
+    assert "steps.csv cannot be written: No space left on device; the training goes on" in caplog.text
+    assert read_steps(tmp_path / "steps.csv") == means(3, 1)

@@ -219,3 +219,30 @@ def test_half_precision_scales_the_loss_and_keeps_its_scale():
     other = TrainingStep("cuda", "fp16")
     other.load_state_dict(step.state_dict())
     assert other.scaler.get_scale() == step.scaler.get_scale()
+
+
+@pytest.mark.parametrize("at", [1, 2, 4])
+def test_a_group_that_goes_on_has_the_gradients_of_its_first_batches(at):
+    """Four batches a step; the run stops after some of them, and another network goes on from the states."""
+    batches = [batch(float(n), 1.0) for n in range(1, 5)]
+    whole, first, second = Scale(), Scale(), Scale()
+    trainer_of(whole, batches * 2, TrainingStep(accumulation_steps=4), lr=0.01).run()
+    step, later = TrainingStep(accumulation_steps=4), TrainingStep(accumulation_steps=4)
+    trainer = trainer_of(first, batches * 2, step, lr=0.01)
+    trainer.add_event_handler(Events.ITERATION_COMPLETED(once=at), trainer.terminate)
+    trainer.run()
+    state = step.state_dict()
+    assert (state["gradients"] is None) == (at == 4)
+    second.load_state_dict(first.state_dict())
+    later.load_state_dict(state)
+    trainer = trainer_of(second, batches * 2, later, lr=0.01)
+    trainer.load_state_dict({"iteration": at, "epoch_length": 8, "max_epochs": 1})
+    trainer.data_loader = (batches * 2)[at:]
+    trainer.run()
+    assert torch.equal(whole.weight, second.weight)
+
+
+def test_states_from_before_there_were_gradients_load():
+    step = TrainingStep()
+    step.load_state_dict({})
+    assert step.state_dict() == {"gradients": None}

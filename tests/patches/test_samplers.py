@@ -107,3 +107,14 @@ def test_force_all_classes_keeps_the_complete_patches():
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         PatchSampler(5, **arguments)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_an_epoch_that_goes_on_has_the_rest_of_its_draws(ranks):
+    for rank in range(ranks):
+        options = {"seed": 5, "rank": rank, "n_ranks": ranks}
+        whole, parted = PatchSampler(7, 24, **options), PatchSampler(7, 24, **options)
+        first, second = ([(int(index), index.seed) for index in whole] for _ in range(2))
+        parted.skip(4)
+        assert [(int(index), index.seed) for index in parted] == first[4:]
+        assert [(int(index), index.seed) for index in parted] == second

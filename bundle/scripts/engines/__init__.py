@@ -2,9 +2,10 @@
 
 from .augment_on_device import AugmentOnDevice
 from .best_model import BestModel
+from .checkpoint_file import CheckpointWriteError
 from .checkpoints import find_checkpoint
 from .comet_log import CometLog
-from .events import TrainingEvents, on_optimizer_step
+from .events import TrainingEvents, on_optimizer_step, on_stop
 from .first_batch import FirstBatch
 from .history import History
 from .learning_rate import LearningRate
@@ -25,6 +26,8 @@ from .scores_file import ScoresFile
 from .set_epoch import SetEpoch
 from .step_log import StepLog
 from .step_output import StepOutput
+from .stop_on_signal import StopOnSignal, StoppedBySignal
+from .tensorboard_log import TensorBoardLog
 from .training_step import TrainingStep, ValidationStep
 from .weight_average import WeightAverage
 from .worst_patches import WorstPatches
@@ -32,6 +35,7 @@ from .worst_patches import WorstPatches
 __all__ = [
     "AugmentOnDevice",
     "BestModel",
+    "CheckpointWriteError",
     "CometLog",
     "EarlyStop",
     "FirstBatch",
@@ -53,6 +57,9 @@ __all__ = [
     "SetEpoch",
     "StepLog",
     "StepOutput",
+    "StopOnSignal",
+    "StoppedBySignal",
+    "TensorBoardLog",
     "TimeLimit",
     "TrainingEvents",
     "TrainingStep",
@@ -64,4 +71,5 @@ __all__ = [
     "find_checkpoint",
     "mark_unknown",
     "on_optimizer_step",
+    "on_stop",
 ]

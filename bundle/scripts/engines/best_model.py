@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from ignite.engine import Engine, Events
 
-from .run_checkpoint import write_atomically
+from .checkpoint_file import write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,6 @@ class BestModel:
         self.score = score
         if not self.writes:
             return
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self.network.state_dict(), self.path)
         logger.info("best %s so far, %.4f: %s", name, score, self.path)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 from ignite.engine import Engine, Events
 
 from ..viewers import write_history_plot
+from ..viewers.dashboard_files import replace_text
+from .optional_file import OptionalFile
 
 
 class History:
@@ -15,7 +18,7 @@ class History:
 
     Columns are `epoch`, `iteration`, the trainer's metrics (`train_...`) and the evaluator's (`val_...`); an epoch
     without validation leaves the latter empty. A resumed run goes on in the same file: rows of epochs that it does
-    again are dropped.
+    again are dropped. The file is replaced as a whole.
 
     Args:
         path: the file.
@@ -29,6 +32,7 @@ class History:
         self.evaluator = evaluator
         self._rows: list[dict[str, str]] = []
         self._validated = False
+        self._file = OptionalFile()
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self._start)
@@ -51,12 +55,16 @@ class History:
         if self._validated and self.evaluator is not None:
             row |= {f"val_{name}": f"{value:.6g}" for name, value in self.evaluator.state.metrics.items()}
         self._validated = False
-        self._rows.append(row)
+        self._rows = [known for known in self._rows if known["epoch"] != row["epoch"]] + [row]
+        with self._file.written(self.path):
+            replace_text(self.path, self._text())
+            if self.plot is not None:
+                write_history_plot(self.path, self.plot)
+
+    def _text(self) -> str:
+        text = io.StringIO()
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, columns, restval="")
-            writer.writeheader()
-            writer.writerows(self._rows)
-        if self.plot is not None:
-            write_history_plot(self.path, self.plot)
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        return text.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 from ignite.engine import Engine, Events
@@ -15,6 +16,8 @@ class LearningRate:
 
     `OneCycleLR` and `CyclicLR` are stepped after each step of the optimiser, `ReduceLROnPlateau` after each validation
     by its key metric, every other schedule after each epoch.
+
+    Attach it after the handler that validates: a run that is stopped in a validation repeats it, not the step.
 
     Args:
         lr_scheduler: the schedule.
@@ -37,7 +40,8 @@ class LearningRate:
         self.evaluator = evaluator
 
     def attach(self, engine: Engine) -> None:
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._note)
+        engine.add_event_handler(Events.STARTED, self._note)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self._note)  # what says an epoch's numbers comes earlier
         if isinstance(self.lr_scheduler, ReduceLROnPlateau):
             if self.evaluator is not None:
                 self.evaluator.add_event_handler(Events.COMPLETED, self._step_by_score)
@@ -50,7 +54,10 @@ class LearningRate:
         engine.state.metrics["learning_rate"] = float(self.lr_scheduler.optimizer.param_groups[0]["lr"])
 
     def _step(self) -> None:
-        self.lr_scheduler.step()
+        with warnings.catch_warnings():
+            # the optimiser has stepped, though perhaps in the process before, which was stopped in the validation
+            warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+            self.lr_scheduler.step()
 
     def _step_by_score(self, engine: Engine) -> None:
         state: Any = engine.state

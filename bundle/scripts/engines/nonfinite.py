@@ -13,6 +13,8 @@ from monai.data import MetaTensor
 
 from ..geometry import IMAGE_KEY
 from ..geometry.view_keys import VIEW_KEYS
+from ..viewers.dashboard_files import replace_text
+from .optional_file import OptionalFile
 
 
 class NonFiniteLossError(RuntimeError):
@@ -49,11 +51,11 @@ def check_finite(
         )
     if report is not None:
         path = Path(report)
-        path.parent.mkdir(parents=True, exist_ok=True)
         content = {"what": what, "value": str(value), "iteration": iteration, "patches": patches}
         content["terms"] = {name: term if math.isfinite(term) else str(term) for name, term in numbers.items()}
-        path.write_text(json.dumps(content, indent=4) + "\n")
-        said += f"\nwritten to {path}; the last checkpoint is from before"
+        with OptionalFile().written(path):
+            replace_text(path, json.dumps(content, indent=4) + "\n")
+            said += f"\nwritten to {path}; the last checkpoint is from before"
     raise NonFiniteLossError(said)
 
 

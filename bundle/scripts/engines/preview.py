@@ -16,6 +16,7 @@ from ..geometry import TargetGrid, parse_targets
 from ..viewers import preview_panels, write_panels
 from ..viewers.dashboard_files import SLICES_SUFFIX, as_json, replace_text
 from ..viewers.dashboard_slices import slice_atlases
+from .optional_file import OptionalFile
 
 
 class Preview:
@@ -43,6 +44,7 @@ class Preview:
         self.directory = Path(directory)
         self.targets = parse_targets(targets)
         self._sample: dict[str, Any] | None = None
+        self._file = OptionalFile()
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.EPOCH_STARTED, self._forget)
@@ -63,6 +65,10 @@ class Preview:
             }
 
     def _write(self, engine: Engine) -> None:
+        with self._file.written(self.directory):
+            self._write_sample(engine)
+
+    def _write_sample(self, engine: Engine) -> None:
         if self._sample is not None:
             self.directory.mkdir(parents=True, exist_ok=True)
             stem = self.directory / f"epoch_{engine.state.epoch:04d}"

@@ -30,7 +30,7 @@ class Progress:
         self._bar: tqdm | None = None
         self._last = 0.0
         self._run_started = 0.0
-        self._first_epoch = 0
+        self._first_of_run = 0
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self._start_run)
@@ -40,14 +40,16 @@ class Progress:
         engine.add_event_handler(Events.EXCEPTION_RAISED, self._fail)
 
     def _start_run(self, engine: Engine) -> None:
-        self._run_started, self._first_epoch = time.monotonic(), engine.state.epoch
+        self._run_started, self._first_of_run = time.monotonic(), engine.state.iteration
 
     def _start(self, engine: Engine) -> None:
         self._last = time.monotonic()
         self._first_iteration, self._started = engine.state.iteration, self._last
+        length = engine.state.epoch_length
+        self._before = engine.state.iteration % length if length else 0  # of an epoch that goes on in its midst
         title = f"{self.name} {engine.state.epoch}/{engine.state.max_epochs}"
         if sys.stderr.isatty():
-            self._bar = tqdm(total=engine.state.epoch_length, desc=title, leave=False)
+            self._bar = tqdm(total=length, initial=self._before, desc=title, leave=False)
 
     def _step(self, engine: Engine) -> None:
         if self._bar is not None:
@@ -57,6 +59,7 @@ class Progress:
             self._last = time.monotonic()
             done = engine.state.iteration - self._first_iteration
             rate = (self._last - self._started) / max(done, 1)
+            done += self._before
             remaining = rate * ((engine.state.epoch_length or done) - done)
             losses = _losses(engine)
             logger.info(
@@ -72,9 +75,10 @@ class Progress:
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in sorted(engine.state.metrics.items()))
         epoch, last = engine.state.epoch, engine.state.max_epochs
         left = ""
-        if last is not None and epoch < last:
-            rate = (time.monotonic() - self._run_started) / (epoch - self._first_epoch)
-            left = f" ({duration(rate * (last - epoch))} left in all)"
+        done = engine.state.iteration - self._first_of_run
+        if last is not None and epoch < last and done > 0:
+            rate = (time.monotonic() - self._run_started) / done
+            left = f" ({duration(rate * (last - epoch) * (engine.state.epoch_length or 0))} left in all)"
         logger.info("%s %s/%s: %s%s", self.name, epoch, last, metrics or "done", left)
 
     def _fail(self, engine: Engine, error: BaseException) -> None:

@@ -13,6 +13,8 @@ from ignite.engine import Engine, Events
 
 from ..viewers.dashboard_files import as_json, read_json, replace_text
 from .machine import machine_facts
+from .optional_file import OptionalFile
+from .stop_on_signal import StoppedBySignal
 
 _FACTS = ("format", "started", "host", "pid", "settings", "plan", "parameters", "machine")
 
@@ -35,8 +37,9 @@ def begin_record(
 class RunRecord:
     """Keep `run.json` up to date: what `begin_record` wrote, progress and state.
 
-    The state is `running`, `finished` or `failed`, the latter with the error. A run that is killed stays `running`: its
-    process number and the time of the last sign of life, which every epoch and every `interval` seconds renew, tell.
+    The state is `running`, `finished`, `stopped` by a signal, or `failed`, the latter with the error. A run that is
+    killed stays `running`: its process number and the time of the last sign of life, which every epoch and every
+    `interval` seconds renew, tell.
 
     Attach it to the trainer before handlers that raise on errors.
 
@@ -54,6 +57,7 @@ class RunRecord:
         self._state: dict[str, Any] = {}
         self._written = self._started = 0.0
         self._first_iteration = 0
+        self._file = OptionalFile()
 
     def attach(self, engine: Engine) -> None:
         engine.add_event_handler(Events.STARTED, self._start)
@@ -105,15 +109,21 @@ class RunRecord:
         self._write()
 
     def _note_failure(self, engine: Engine, error: BaseException) -> None:
+        if self._state["state"] == "finished":  # what follows the training has no record
+            return
         self._progress(engine, self._state["phase"])
-        said = f"{type(error).__name__}: {error}"
-        self._state |= {"state": "failed", "error": said, "seconds_left": None}
+        if isinstance(error, StoppedBySignal):
+            self._state |= {"state": "stopped", "seconds_left": None}
+        else:
+            said = f"{type(error).__name__}: {error}"
+            self._state |= {"state": "failed", "error": said, "seconds_left": None}
         self._write()
 
     def _write(self) -> None:
         self._written = time.monotonic()
         state = as_json(self._state | {"seen": time.time()})
-        replace_text(self.path, f"{self._facts[:-1]},{state[1:]}")
+        with self._file.written(self.path):
+            replace_text(self.path, f"{self._facts[:-1]},{state[1:]}")
 
 
 def _process_facts() -> dict[str, Any]:

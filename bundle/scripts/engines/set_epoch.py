@@ -11,6 +11,8 @@ from ignite.engine import Engine, Events
 class SetEpoch:
     """Call `set_epoch(epoch)`, counted from 1, before each epoch's first batch is drawn.
 
+    In an epoch that goes on in its midst, `skip(samples)` tells those that have it what was drawn already.
+
     Args:
         objects: samplers, losses and others; those without `set_epoch`, such as a loss of one's own, are left alone.
     """
@@ -24,3 +26,9 @@ class SetEpoch:
     def __call__(self, engine: Engine) -> None:
         for one in self.objects:
             one.set_epoch(engine.state.epoch)
+        batches = engine.state.iteration % engine.state.epoch_length if engine.state.epoch_length else 0
+        if batches:
+            samples = batches * (getattr(engine.state.dataloader, "batch_size", None) or 1)
+            for one in self.objects:
+                if hasattr(one, "skip"):
+                    one.skip(samples)

@@ -12,6 +12,8 @@ from ignite.engine import Engine, Events
 from monai.utils.enums import CommonKeys
 
 from ..viewers.dashboard_files import read_steps, replace_text
+from .events import on_stop
+from .optional_file import OptionalFile
 
 
 class StepLog:
@@ -35,6 +37,7 @@ class StepLog:
         self.path = Path(path)
         self.limit = limit
         self.interval = interval
+        self._file = OptionalFile()
         self._start_anew()
 
     def _start_anew(self) -> None:
@@ -47,6 +50,7 @@ class StepLog:
         engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._add)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._write)
+        on_stop(engine, self._write)
 
     def _start(self, engine: Engine) -> None:
         self._start_anew()
@@ -75,7 +79,8 @@ class StepLog:
                     self._merge()
         self._new = []
         lines = [f"{iteration},{loss:.6g}\n" for iteration, loss in self._rows]
-        replace_text(self.path, "iteration,loss\n" + "".join(lines))
+        with self._file.written(self.path):
+            replace_text(self.path, "iteration,loss\n" + "".join(lines))
 
     def _merge(self) -> None:
         pairs = zip(self._rows[::2], self._rows[1::2], strict=False)  # the last of an odd number is too many

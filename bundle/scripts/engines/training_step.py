@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,8 @@ class TrainingStep:
         self.clip_norm = clip_norm
         self.nonfinite_report = nonfinite_report
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
+        self._waiting: torch.optim.Optimizer | None = None  # whose gradients are those of a part of a step
+        self._loaded: Sequence[torch.Tensor | None] | None = None
 
     def __call__(self, engine: Engine, batchdata: Any) -> StepOutput:
         """Train on one batch.
@@ -84,6 +86,10 @@ class TrainingStep:
         trainer.network.train()
         if place == 0:
             trainer.optimizer.zero_grad(set_to_none=True)
+        elif self._loaded is not None:
+            for parameter, gradient in zip(parameters_of(trainer.optimizer), self._loaded, strict=True):
+                parameter.grad = gradient
+        self._loaded = None
         with self._synchronised(trainer.network, is_last):
             with autocast(self.precision, self.device):
                 output[Keys.PRED] = trainer.inferer(inputs, trainer.network)
@@ -93,6 +99,7 @@ class TrainingStep:
             self._check(engine, "loss", float(loss.detach()))
             self.scaler.scale(loss / group).backward()
         engine.fire_event(IterationEvents.BACKWARD_COMPLETED)
+        self._waiting = None if is_last else trainer.optimizer
         if is_last and self._step(engine):
             engine.register_events(*TrainingEvents)
             engine.fire_event(TrainingEvents.OPTIMIZER_STEPPED)
@@ -100,12 +107,15 @@ class TrainingStep:
         return StepOutput(output)
 
     def state_dict(self) -> dict[str, Any]:
-        """The scale of the loss."""
-        return self.scaler.state_dict()
+        """The scale of the loss, and gradients that wait for the other batches of their step."""
+        gradients = None if self._waiting is None else [parameter.grad for parameter in parameters_of(self._waiting)]
+        return {**self.scaler.state_dict(), "gradients": gradients}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        if state:
-            self.scaler.load_state_dict(dict(state))
+        scale = dict(state)
+        self._loaded = scale.pop("gradients", None)
+        if scale:
+            self.scaler.load_state_dict(scale)
 
     def _place_in_group(self, engine: Engine) -> tuple[int, int]:
         """Place of this batch among those that make one step, and their number."""
@@ -125,8 +135,7 @@ class TrainingStep:
         optimizer = engine.optimizer  # type: ignore[attr-defined]
         self.scaler.unscale_(optimizer)
         if self.clip_norm is not None:
-            parameters = [p for group in optimizer.param_groups for p in group["params"]]
-            norm = torch.nn.utils.clip_grad_norm_(parameters, self.clip_norm)
+            norm = torch.nn.utils.clip_grad_norm_(parameters_of(optimizer), self.clip_norm)
             if not self.scaler.is_enabled():  # a scaler leaves such steps out, and lowers its scale
                 self._check(engine, "the gradient's length", float(norm))
         scale = self.scaler.get_scale()
@@ -138,6 +147,11 @@ class TrainingStep:
         loss = engine.loss_function  # type: ignore[attr-defined]
         terms = getattr(loss, "terms", {})
         check_finite(what, value, terms, engine.state.batch, engine.state.iteration, self.nonfinite_report)
+
+
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[torch.nn.Parameter]:
+    """What an optimiser changes, in the order of its groups."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 class ValidationStep:

@@ -17,13 +17,15 @@ from ..viewers.dashboard_files import as_json, replace_text
 from ..viewers.dashboard_slices import slice_atlases
 from ..viewers.preview import preview_panels
 from .nonfinite import batch_patches
+from .optional_file import OptionalFile
 
 
 class WorstPatches:
     """Write the patches of the batches with the highest loss of the last epoch: place, loss, middle slice.
 
-    The loss is the batch's: the network is not asked twice. Where a target is landmarks, the maximum along z stands for
-    the slice. Of several processes each knows its own batches.
+    The loss is the batch's: the network is not asked twice. Of an epoch that goes on in its midst only the batches
+    since then are looked at. Where a target is landmarks, the maximum along z stands for the slice. Of several
+    processes each knows its own batches.
 
     Args:
         path: JSON file, replaced as a whole after each epoch.
@@ -44,6 +46,7 @@ class WorstPatches:
         self.targets = parse_targets(targets)
         self.grid = grid
         self.count = count
+        self._file = OptionalFile()
         self._worst: list[tuple[float, int, list[dict[str, Any]]]] = []  # a heap: the least of them first
 
     def attach(self, engine: Engine) -> None:
@@ -107,5 +110,6 @@ class WorstPatches:
                     {"loss": loss, "iteration": -iteration, "batch_size": len(patches), **patch["place"]}
                     | {"slice": patch["slice"], "atlas": slice_atlases([*upper, *lower])}
                 )
-        replace_text(self.path, as_json({"epoch": engine.state.epoch, "patches": rows[: self.count]}))
+        with self._file.written(self.path):
+            replace_text(self.path, as_json({"epoch": engine.state.epoch, "patches": rows[: self.count]}))
         self._worst = []

@@ -14,7 +14,9 @@ from .jitter import add_start_ranges
 from .landmark_folds import read_landmark_folds
 from .landmark_patches import choose_landmark_patches, fit_volumes
 from .landmark_rows import EXTRA_KEY, ID_KEY, landmark_names, place_landmarks, row_landmarks
+from .loader import PatchLoader
 from .nnunet_dataset import nnunet_cases, open_nnunet_dataset, read_nnunet_dataset
+from .patch_errors import LoaderError, PatchError
 from .point_patches import point_patches
 from .samplers import PatchSampler, select_patches
 from .search import find_patches
@@ -30,7 +32,10 @@ __all__ = [
     "ClassCounts",
     "Crop",
     "CropClass",
+    "LoaderError",
     "PatchDataset",
+    "PatchError",
+    "PatchLoader",
     "PatchSampler",
     "SeededIndex",
     "add_start_ranges",

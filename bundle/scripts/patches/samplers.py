@@ -67,7 +67,7 @@ class PatchSampler(Sampler[int]):
         if self.num_samples % n_ranks:
             raise ValueError(f"{n_ranks} processes cannot share {self.num_samples} samples evenly")
         self.seed, self.rank, self.n_ranks = seed, rank, n_ranks
-        self.epoch = 1
+        self.epoch, self._skipped = 1, 0
         self.method = method
         self.share = {"uniform": 0.0, "foreground": foreground_share, "class_balanced": 1.0}[method]
         self._shares = _voxel_shares(counts, n_patches, method) if method != "uniform" else None
@@ -79,8 +79,13 @@ class PatchSampler(Sampler[int]):
         """Say which epoch the next iteration belongs to, counted from 1; each iteration goes on to the next one."""
         self.epoch = epoch
 
+    def skip(self, samples: int) -> None:
+        """Begin the next iteration, and only that one, behind so many of its draws, for an epoch that goes on."""
+        self._skipped = samples
+
     def __iter__(self) -> Iterator[int]:
         epoch, self.epoch = self.epoch, self.epoch + 1
+        skipped, self._skipped = self._skipped, 0
         rng = np.random.default_rng([self.seed, epoch])
         drawn = self._uniform(rng)
         if self._shares is not None:
@@ -89,7 +94,7 @@ class PatchSampler(Sampler[int]):
             for k, shares in enumerate(self._shares):
                 places = by_class[classes == k]
                 drawn[places] = rng.choice(self.n_patches, len(places), p=shares)
-        for position in range(self.rank, self.num_samples, self.n_ranks):
+        for position in range(self.rank, self.num_samples, self.n_ranks)[skipped:]:
             yield SeededIndex(int(drawn[position]), sample_seed(self.seed, epoch, position))
 
     def _uniform(self, rng: np.random.Generator) -> np.ndarray:
@@ -129,11 +134,11 @@ def _voxel_shares(counts: ClassCounts | None, n_patches: int, method: str) -> np
     if counts is None or len(counts.counts) != n_patches:
         given = "none" if counts is None else f"those of {len(counts.counts)}"
         raise ValueError(f"sampler '{method}' needs the class counts of its {n_patches} patches; got {given}")
-    voxels = np.maximum(counts.counts, 0).astype(float).T  # N K -> K N
+    voxels: np.ndarray = np.maximum(counts.counts, 0).astype(float).T  # N K -> K N
     voxels = voxels[voxels.sum(axis=1) > 0]
     if len(voxels) == 0:
         raise ValueError(f"sampler '{method}': no patch holds any of the classes {', '.join(counts.names)}")
-    return voxels / voxels.sum(axis=1, keepdims=True)
+    return np.asarray(voxels / voxels.sum(axis=1, keepdims=True))
 
 
 def _repeated_permutations(n: int, length: int, rng: np.random.Generator) -> np.ndarray:

@@ -10,6 +10,7 @@ from monai.data import Dataset
 from monai.transforms import Randomizable
 
 from ..geometry import SEED_KEY
+from .patch_errors import patch_error
 
 
 class SeededIndex(int):
@@ -44,6 +45,8 @@ class PatchDataset(Dataset):
         transform: applied to each; random ones are MONAI `Randomizable`s, alone or in a `Compose`.
         seed: of indices that carry none: a datum is the same sample then whenever it is asked for, as validation wants
             it. `None`: such samples are not seeded.
+
+    Asked for a sample that cannot be made, it raises `PatchError`, which names the patch.
     """
 
     def __init__(
@@ -56,6 +59,12 @@ class PatchDataset(Dataset):
         self.seed = seed
 
     def _transform(self, index: int) -> Any:
+        try:
+            return self._seeded(index)
+        except Exception as error:  # whatever a transform raises, the message says which patch it was
+            raise patch_error(self.data[index], error) from error
+
+    def _seeded(self, index: int) -> Any:
         if not isinstance(index, SeededIndex):
             if self.seed is None:
                 return super()._transform(index)

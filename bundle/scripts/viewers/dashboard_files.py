@@ -21,8 +21,12 @@ def replace_text(path: Path, text: str) -> None:
     """Write a text file beside its place and move it there: who reads it meets the old one or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def as_json(value: Any) -> str:

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from types import TracebackType
 
-from ..engines import NonFiniteLossError
+from ..engines import CheckpointWriteError, NonFiniteLossError
+from ..patches import LoaderError, PatchError
 from ..volumes import CorruptChunkError, RemoteError
 
 
@@ -16,7 +17,7 @@ class RunError(ValueError):
 
 
 _UNREADABLE = (CorruptChunkError, RemoteError)
-_SHOWN_PLAINLY = (RunError, *_UNREADABLE, NonFiniteLossError)
+_SHOWN_PLAINLY = (RunError, PatchError, LoaderError, *_UNREADABLE, NonFiniteLossError, CheckpointWriteError)
 
 
 def raise_faults(faults: Sequence[str], what: str) -> None:
@@ -56,14 +57,16 @@ def root_message(error: BaseException) -> str:
 
 
 def show_run_errors_plainly() -> None:
-    """Let uncaught errors of a run's settings, data or numbers print their message, and no traceback."""
+    """Let uncaught errors of a run's settings, data or numbers, and Ctrl-C, print their message, and no traceback."""
     previous = sys.excepthook
     if getattr(previous, "shows_run_errors", False):
         return
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         cause = find_cause(error, _SHOWN_PLAINLY)
-        if cause is None:
+        if isinstance(error, KeyboardInterrupt):
+            print("interrupted", file=sys.stderr)
+        elif cause is None:
             previous(kind, error, trace)
         else:
             print(f"error: {cause}", file=sys.stderr)

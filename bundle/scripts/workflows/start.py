@@ -119,6 +119,8 @@ def start_training(
         replace_text(output_dir / NETWORK_FILE, json.dumps(settings, indent=4) + "\n")
         run_checkpoint.config = json.dumps(parser.config, default=str)
     run_checkpoint.attach(trainer)
+    for engine in (trainer, evaluator):
+        engine.logger.addFilter(_is_no_echo)
     if average is not None:
         average.attach(trainer)
     if early_stopping is not None:
@@ -146,6 +148,11 @@ def _go_on(parser: ConfigParser, trainer: Trainer, run_checkpoint: RunCheckpoint
     changed = changed_settings(json.loads(found["config"]), parser.config)
     if changed:
         logger.info("settings that have changed since:\n%s", "\n".join(f"  {line}" for line in changed))
+
+
+def _is_no_echo(record: logging.LogRecord) -> bool:
+    """Whether a line of ignite's log is more than an error's message, which is shown when the run ends."""
+    return "is terminating due to exception" not in record.getMessage()
 
 
 def changed_settings(before: Mapping[str, Any], now: Any) -> list[str]:
