@@ -119,7 +119,7 @@ def test_metadata_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"crop10/cell: .*"):
         find_crops(str(tmp_path))
     attributes.write_text(good[:50])
-    with pytest.raises(ValueError, match=r"crop10/cell: the metadata there are no JSON"):
+    with pytest.raises(ValueError, match=r"crop10/cell/.zattrs: the metadata there are no JSON"):
         find_crops(str(tmp_path))
     attributes.unlink()
     with pytest.raises(ValueError, match=r"crop10/cell is a zarr group without OME-Zarr image"):
