@@ -49,6 +49,7 @@ class DaskPool:
 
     def __enter__(self) -> DaskPool:
         with contextlib.ExitStack() as exits:
+            exits.enter_context(_quiet())
             self.client = exits.enter_context(distributed.Client(self._address(exits)))
             if self.n_workers is not None:
                 self.client.wait_for_workers(self.n_workers, timeout=600)
@@ -132,6 +133,8 @@ class DaskPool:
         cloudpickle.register_pickle_by_value(worker_code)
         try:
             self.client.register_plugin(worker_code.CodePath(self.code_path))
+            if self.cluster is None:  # workers of this process alone, and of this terminal
+                self.client.register_plugin(worker_code.LeavesInterrupts())
             found = self.client.run(worker_code.code_digest, _PACKAGE)
         finally:
             cloudpickle.unregister_pickle_by_value(worker_code)
@@ -143,6 +146,18 @@ class DaskPool:
                     f"worker {worker} {trouble} '{_PACKAGE}'; give the folder that holds it, as workers see it, as "
                     f"code_path (now {self.code_path}), or install the bundle there"
                 )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Of what Dask's parts say to each other, only warnings are shown."""
+    log = logging.getLogger("distributed")
+    level = log.level
+    log.setLevel(max(level, logging.WARNING))
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 class _JobPlugin(distributed.WorkerPlugin):

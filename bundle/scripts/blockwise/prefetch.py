@@ -14,13 +14,16 @@ T = TypeVar("T")
 
 _END = object()
 
+_PARTING_SECONDS: float | None = 10.0
+"""How long a thread is waited for when an error or a signal ends the work: it may wait for a file system itself."""
+
 
 @contextlib.contextmanager
 def ahead(items: Iterable[T], depth: int = 2) -> Iterator[Iterator[T]]:
     """Iterate in another thread, at most `depth` items ahead.
 
     An error of the iterable is raised where its item would have come. On leaving the context the thread ends after the
-    item that it is at.
+    item that it is at; where an error is the reason, that is not waited for without end.
 
     Args:
         items: run through in that thread.
@@ -56,11 +59,13 @@ def ahead(items: Iterable[T], depth: int = 2) -> Iterator[Iterator[T]]:
 
     thread = threading.Thread(target=produce, name="ahead", daemon=True)
     thread.start()
+    patience = _PARTING_SECONDS
     try:
         yield consume()
+        patience = None
     finally:
         is_left.set()
-        thread.join()
+        thread.join(patience)
 
 
 class Behind:

@@ -1,9 +1,11 @@
-"""Whether a worker has the program's code. This module is sent to workers by value: it imports nothing of ours."""
+"""What workers get before the program's code. This module is sent to them by value: it imports nothing of ours."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,16 @@ class CodePath(WorkerPlugin):
     def setup(self, worker: Any) -> None:
         if self.path not in sys.path and Path(self.path).is_dir():
             sys.path.insert(0, self.path)
+
+
+class LeavesInterrupts(WorkerPlugin):
+    """Has workers ignore Ctrl-C, which a terminal sends to every process: the one that started them ends them."""
+
+    name = "polytome-interrupts"
+
+    def setup(self, worker: Any) -> None:
+        with contextlib.suppress(ValueError):  # not in a main thread, to which signals come
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def code_digest(package: str) -> str | None:

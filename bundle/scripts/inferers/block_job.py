@@ -22,6 +22,7 @@ from .partial_sums import PartialSums
 from .predictor import Predictor
 from .store import PredictionStore
 from .totals import Totals
+from .window_transform import WindowError
 
 BATCHES_AHEAD = 3
 """Batches that are read before the network wants them."""
@@ -105,7 +106,12 @@ class BlockJob:
         if sums is None:
             device = self.predictor.device if self.sum_device is None else self.sum_device
             sums = BlockSums(self.layout.sum_box(batch.block), self.predictor.channels, device)
-        outputs = self.predictor(batch.inputs).to(sums.device)  # B K D H W
+        try:
+            outputs = self.predictor(batch.inputs).to(sums.device)  # B K D H W
+        except WindowError as error:
+            start = self.layout.grid.in_volume(batch.windows[error.index])
+            size = " x ".join(map(str, self.layout.grid.roi_size))
+            raise ValueError(f"{self.reader.volume.path}, window of {size} voxels at {list(start)}: {error}") from error
         weight = self._weight_on(sums.device)
         for window, output in zip(batch.windows, outputs, strict=True):
             sums.add(window, output, weight)

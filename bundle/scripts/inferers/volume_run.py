@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import logging
 import math
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from monai.data.utils import compute_importance_map
 
-from ..blockwise import Ledger, RunFolder, report_place, run_folder_path
+from ..blockwise import Ledger, RunFolder, full_disk_told, going_on, report_place, run_folder_path
 from ..geometry import Target, parse_targets
 from ..volumes import CannotListError, Grid, Volume, open_resampled, tolerant_volume, write_nifti
 from .block_job import BlockJob
@@ -100,6 +99,14 @@ class VolumeRun:
         Returns:
             path of each target's image, and what the run did.
         """
+        with full_disk_told(self.store.path, lambda: "Nothing is predicted yet"):
+            layout, header, is_done = self._begin()
+        done = Totals(windows=len(self.grid), resumed=len(self.grid))
+        totals = done if is_done else self._predict(layout, header)
+        return (self._write_nifti() if self.nifti else self.store.paths), totals
+
+    def _begin(self) -> tuple[BlockLayout, Mapping[str, Any], bool]:
+        """Claim the output, and create the images; also tells whether the run is finished already."""
         if self.settings.overwrite:
             self.store.remove()
         layout = self._layout(self.store.stored_header())
@@ -126,9 +133,7 @@ class VolumeRun:
             if not is_begun:
                 self.store.remove()
             raise
-        done = Totals(windows=len(self.grid), resumed=len(self.grid))
-        totals = done if is_done else self._predict(layout, header)
-        return (self._write_nifti() if self.nifti else self.store.paths), totals
+        return layout, header, is_done
 
     def _create(self) -> None:
         self.store.create(
@@ -153,17 +158,17 @@ class VolumeRun:
         n_blocks = len(ledger) + len(blocks)
         progress = RunProgress(self.volume.name, totals)
         job = self._job(layout, active, ledger, merged)
+
+        def finished() -> str:
+            return f"{len(ledger)} of {n_blocks} blocks are finished and stay"
+
+        def how_to_go_on() -> str:
+            return f"{self.store.path}: {finished()}; start the same run again to go on from there"
+
         try:
-            self.executor.run(job, blocks, progress)
-            self.store.finish(self.volume.path, header, lambda: self._report(progress.close(), header))
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            raise OSError(
-                error.errno,
-                f"{self.store.path}: no space left on the device. {len(ledger)} of {n_blocks} blocks "
-                "are finished and stay; free some space and start the same run again, which goes on from there",
-            ) from error
+            with full_disk_told(self.store.path, finished), going_on(how_to_go_on):
+                self.executor.run(job, blocks, progress)
+                self.store.finish(self.volume.path, header, lambda: self._report(progress.close(), header))
         finally:
             progress.close()
         return totals

@@ -14,6 +14,19 @@ from ..volumes import Volume
 WindowTransform = Callable[[torch.Tensor], torch.Tensor]
 
 
+class WindowError(ValueError):
+    """A transform refuses a window.
+
+    Args:
+        index: of the window among those that were given together.
+        reason: what the transform said.
+    """
+
+    def __init__(self, index: int, reason: str) -> None:
+        super().__init__(reason)
+        self.index = index
+
+
 def is_bindable(transform: WindowTransform | None) -> bool:
     """Whether a transform wants to know the whole image of which it is given windows."""
     return hasattr(transform, "bind")
@@ -30,11 +43,20 @@ def bound(transform: WindowTransform | None, image: Volume | torch.Tensor) -> Wi
 
 
 def transformed(windows: torch.Tensor, transform: WindowTransform | None) -> torch.Tensor:
-    """Apply a transform to each of the windows B C D H W."""
+    """Apply a transform to each of the windows B C D H W.
+
+    Raises:
+        WindowError: for the first window that the transform refuses.
+    """
     if transform is None:
         return windows
-    # MONAI's transforms may work in place, and a window may be a view of the whole input
-    done = [torch.as_tensor(transform(window.clone())) for window in windows]  # B C D H W -> [C D H W]
+    done = []  # B C D H W -> [C D H W]
+    for index, window in enumerate(windows):
+        try:
+            # MONAI's transforms may work in place, and a window may be a view of the whole input
+            done.append(torch.as_tensor(transform(window.clone())))
+        except ValueError as error:
+            raise WindowError(index, str(error)) from error
     return torch.stack(done).to(windows)
 
 

@@ -14,7 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from ..blockwise import DaskWorkers, RunFolder, RunGroup, Threads, WorkProgress, report_place, run_folder_path
+from ..blockwise import (
+    DaskWorkers,
+    RunFolder,
+    RunGroup,
+    Threads,
+    WorkProgress,
+    full_disk_told,
+    going_on,
+    report_place,
+    run_folder_path,
+)
 from ..volumes import (
     CannotListError,
     Grid,
@@ -139,6 +149,14 @@ class BlockSegmentation:
         Returns:
             path of each segmentation.
         """
+        path = self.group.path
+        with (
+            full_disk_told(path, lambda: "What is finished stays"),
+            going_on(lambda: f"{path}: start the same run again to go on from there"),
+        ):
+            return self._run()
+
+    def _run(self) -> dict[str, str]:
         begun = time.monotonic()
         if self.overwrite:
             self.group.remove()

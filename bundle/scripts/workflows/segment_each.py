@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..blockwise import run_orderly
 from ..patches.cellmap_paths import find_paths
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def segment_each(
                 f"fields are {', '.join(sorted(fields)) or 'none'}"
             )
     if not fields:
-        segmentation(inputs=given, output=str(output)).run()
+        run_orderly(segmentation(inputs=given, output=str(output)).run)
         return [str(output)]
     sets: dict[str, dict[str, str]] = {}
     for found in find_paths(given[first], wanted):
@@ -70,7 +71,7 @@ def segment_each(
         raise FileNotFoundError(f"no prediction fits {given[first]}{chosen}")
     for number, (target, paths) in enumerate(sets.items(), 1):
         logger.info("%d of %d: %s", number, len(sets), paths[first])
-        segmentation(inputs=paths, output=target).run()
+        run_orderly(segmentation(inputs=paths, output=target).run)
     return list(sets)
 
 
