@@ -10,6 +10,8 @@ import pytest
 import torch
 from tests.bundle.prepared_python import start_server
 
+from scripts.volumes.few_warnings import forget_warnings
+
 torch.set_num_threads(2)
 
 NO_DATA = "POLYTOME_DATA is not set: it must name the folder that holds the real volumes"
@@ -27,6 +29,12 @@ def pytest_collection_modifyitems(items):
 def usual_log_level():
     """A config that an earlier test ran has set its own; what is logged must not depend on the order of tests."""
     logging.getLogger().setLevel(logging.WARNING)
+
+
+@pytest.fixture(autouse=True)
+def warnings_anew():
+    """Nor must it depend on what earlier tests were warned of."""
+    forget_warnings()
 
 
 @pytest.fixture(scope="session")

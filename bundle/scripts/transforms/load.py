@@ -16,6 +16,7 @@ from monai.transforms import MapTransform
 
 from ..geometry import IMAGE_KEY, MASK_KEY, UNKNOWN_LABEL, Kind, parse_targets, stored_kinds
 from ..volumes import STORED_AXES, Volume, open_resampled, open_stack, resampling_mode, set_chunk_cache, to_stored
+from ..volumes.few_warnings import warn_few
 from .meta import meta_tensor
 from .spatial_draw import SPATIAL_KEY
 
@@ -241,7 +242,8 @@ class LoadZarrPatchd(MapTransform):
         is_small = any(n < wanted for n, wanted in zip(grid.spatial_shape, size, strict=True))
         if is_small and grid.path not in self._reported:
             self._reported.add(grid.path)
-            logger.warning(
+            warn_few(
+                logger,
                 "volume %s of shape %s is smaller than the patch %s: it is padded",
                 grid.path, grid.spatial_shape, list(size),
             )  # fmt: skip

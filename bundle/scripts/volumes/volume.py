@@ -15,6 +15,7 @@ import numpy as np
 from .array_sizes import check_channels
 from .axes import AxisLayout
 from .encoding import Encoding, decode
+from .few_warnings import warn_few
 from .formats import folder_opener_of, opener_of
 from .grid import Grid, Triple, as_triple
 from .paths import is_url, require_exists, short_name, split_level
@@ -222,7 +223,8 @@ class Volume:
     def _report_padding(self, start: Triplet, size: Triplet) -> None:
         if not self._padding_reported:
             self._padding_reported = True
-            logger.warning(
+            warn_few(
+                logger,
                 "%s: the box at %s of size %s reaches beyond the volume of %s voxels; what is outside is padded. "
                 "Further padding of this volume is not reported",
                 self.path, start, size, self.spatial_shape,
