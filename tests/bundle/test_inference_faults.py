@@ -204,7 +204,7 @@ def in_memory(image, network):
 
 def test_numbers_that_are_none_stop_the_run_with_their_box_on_request(scan, tmp_path):
     damaged(tmp_path / "nan.zarr", read(scan))
-    message = r"nan\.zarr, window of 16 x 16 x 16 voxels at \[0, 0, 0\]: 1 voxels are NaN or infinite; repair the image"
+    message = r"nan\.zarr, window of 16 x 16 x 16 voxels at \[0, 0, 0\]: 1 voxels are NaN or infinite"
     with pytest.raises(ValueError, match=message):
         raise failure(tmp_path / "nan.zarr", tmp_path / "out.zarr", nonfinite="error")
 
@@ -251,7 +251,7 @@ def test_an_input_that_is_deleted_in_mid_run_ends_it_and_nothing_is_made_up(
     with monkeypatch.context() as patch:
         At(patch, BlockJob, "finish", 2, lambda: image.rename(away))
         error = failure(image, tmp_path / "out.zarr")
-    with pytest.raises(FileNotFoundError, match=rf"scan\.{suffix}(/0 is gone|: cannot be read|: .* cannot be read)"):
+    with pytest.raises(FileNotFoundError, match=rf"scan\.{suffix}(/0 is gone| cannot be opened)"):
         raise error
     assert 0 < len(list((tmp_path / "out.run" / "done").iterdir())) < 8
     away.rename(image)

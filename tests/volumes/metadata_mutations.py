@@ -5,6 +5,7 @@ sense, keys that are missing, misspelt or doubled, lists that are too short, in 
 that is cut off or no text. The same number gives the same case, on every machine.
 """
 
+import copy
 import json
 import math
 import random
@@ -199,13 +200,13 @@ def _damage(tree, draw, known):
         parent = parent[key]
     key = path[-1]
     if known and key in KNOWN:
-        parent[key] = draw.choice(KNOWN[key])
+        parent[key] = copy.deepcopy(draw.choice(KNOWN[key]))
         return
     draw.choice((_replace, _replace, _remove, _misspell, _repeat, _shuffle, _wrap))(parent, key, draw)
 
 
 def _replace(parent, key, draw):
-    parent[key] = draw.choice(VALUES)
+    parent[key] = copy.deepcopy(draw.choice(VALUES))
 
 
 def _remove(parent, key, draw):
@@ -223,13 +224,13 @@ def _repeat(parent, key, draw):
     """More of the same."""
     value = parent[key]
     if isinstance(value, list):
-        parent[key] = value * draw.choice((2, 10))
+        parent[key] = copy.deepcopy(value * draw.choice((2, 10)))
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        parent[key] = value * draw.choice((-1, 0, 10**6, 10**15, 0.5))
+        parent[key] = value * draw.choice((-1, 0, 10**6, 10**15))
     elif isinstance(parent, list):
-        parent.append(value)
+        parent.append(copy.deepcopy(value))
     else:
-        parent[f"{key}2"] = value
+        parent[f"{key}2"] = copy.deepcopy(value)
 
 
 def _shuffle(parent, key, draw):

@@ -125,7 +125,10 @@ class Handler(SimpleHTTPRequestHandler):
             return
         data = path.read_bytes()
         first, _, last = wanted.removeprefix("bytes=").partition("-")
-        start = int(first) if first else len(data) - int(last)
+        start = int(first) if first else max(len(data) - int(last), 0)
+        if start >= len(data):  # as real servers have it
+            self.send_error(416)
+            return
         stop = min(int(last) + 1, len(data)) if first and last else len(data)
         self.send_response(206)
         self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")

@@ -2,6 +2,7 @@
 
 import collections
 import contextlib
+import logging
 import os
 import resource
 import warnings
@@ -18,6 +19,12 @@ MOST_SAID = 4000
 """Characters of a message that fits onto a screen."""
 
 MOST_GROWTH_BYTES = 500_000_000
+
+
+@pytest.fixture(autouse=True)
+def without_log(caplog):
+    """Thousands of warnings would be kept."""
+    caplog.set_level(logging.CRITICAL)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class CorruptChunkError(OSError):
@@ -31,18 +32,30 @@ def corrupt_chunk(
     )
 
 
-def require_access(path: str, error: Exception) -> None:
-    """Raise what the system refused, which says nothing about what is stored: it is no damage.
+def require_access(path: str | Path, what: str, error: Exception) -> None:
+    """Raise what the system refuses, which says nothing about what is stored: it is no damage.
 
     Args:
-        path: what was read.
-        error: which came of that.
+        path: of the file that was read.
+        what: names it in the message.
+        error: which came of reading it.
 
     Raises:
-        OSError: where the system gave it: no permission, no such file, no more open files, a device that fails.
+        OSError: where the system gave that, or does not open the file now: no permission, no such file, no more open
+            files, a device that fails.
     """
-    if isinstance(error, OSError) and error.errno is not None:
-        raise OSError(error.errno, f"{path}: cannot be read: {error.strerror or error}") from error
+    refusal = error if isinstance(error, OSError) and error.errno is not None else None
+    if refusal is None:
+        try:
+            with Path(path).open("rb"):
+                return
+        except OSError as refused:
+            refusal = refused
+    raise OSError(refusal.errno, f"{what} cannot be opened: {refusal.strerror or refusal}") from error
+
+
+class EmptyObjectError(OSError):
+    """A stored object has no bytes, which no chunk has: zarr-python would take it for one that was never stored."""
 
 
 class MetadataError(ValueError):

@@ -9,6 +9,7 @@ from zarr.abc.store import ByteRequest, OffsetByteRequest, RangeByteRequest, Suf
 from zarr.core.buffer import Buffer, BufferPrototype, default_buffer_prototype
 from zarr.storage import LocalStore
 
+from .errors import EmptyObjectError
 from .metadata_documents import check_document, check_length, is_metadata
 from .stalls import in_time_async
 
@@ -26,6 +27,7 @@ class LocalFolder(LocalStore):
 
         Raises:
             MetadataError: for a document from which no array or group can be made.
+            EmptyObjectError: for a file without content.
             StalledError: where the system does not answer.
         """
         if not self._is_open:
@@ -35,6 +37,8 @@ class LocalFolder(LocalStore):
             content = await in_time_async(str(path), lambda: _content(path, key, byte_range))
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return None
+        if not content and not is_metadata(key):
+            raise EmptyObjectError(f"{path}: the file is empty, or ends before what is asked for")
         return (prototype or default_buffer_prototype()).buffer.from_bytes(content)
 
 

@@ -40,6 +40,7 @@ class NiftiSource(FileSource):
         try:
             image: Any = nibabel.load(path)
         except _UNREADABLE as error:
+            require_access(path, path, error)
             raise ValueError(f"{path}: no readable NIfTI file: {error}") from error
         header: Any = image.header
         shape = tuple(int(n) for n in image.shape)
@@ -73,7 +74,7 @@ class NiftiSource(FileSource):
         except MemoryError:
             raise
         except Exception as error:
-            require_access(self.path, error)
+            require_access(self.path, self.path, error)
             raise corrupt_chunk(self.path, "whole file", [0] * len(self.shape), self.shape, error) from error
         self.decoded.add(block.nbytes)
         # Trailing axes of length 1 that `shape` leaves out are dropped here, too.

@@ -40,7 +40,7 @@ class PngSource(FileSource):
         except MemoryError:
             raise
         except Exception as error:
-            require_access(self.path, error)
+            require_access(self.path, self.path, error)
             raise corrupt_chunk(self.path, "whole file", [0] * len(self.shape), self.shape, error) from error
         self.decoded.add(block.nbytes)
         return block

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from zarr.abc.store import ByteRequest, Store
 from zarr.core.buffer import Buffer, BufferPrototype
 
-from .errors import RefusedError
+from .errors import EmptyObjectError, RefusedError
 from .metadata_documents import check_document, is_metadata
 from .retries import attempt
 from .server_faults import fault_of
@@ -86,6 +86,8 @@ class RemoteStore(Store):
             return None
         if content is not None and is_metadata(key):
             check_document(f"{self.url}/{key}", content.to_bytes())
+        elif content is not None and not len(content):
+            raise EmptyObjectError(f"{self.url}/{key}: the object is empty, or ends before what is asked for")
         return content
 
     async def get_partial_values(

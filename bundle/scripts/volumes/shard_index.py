@@ -16,7 +16,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ShardingCodec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
-from .errors import corrupt_chunk
+from .errors import EmptyObjectError, corrupt_chunk
 from .source import Box
 from .stores import open_store
 
@@ -91,7 +91,10 @@ class ShardIndex:
         request: ByteRequest = SuffixByteRequest(self._bytes) if self.at_end else RangeByteRequest(0, self._bytes)
 
         async def read_one(key: str) -> bytes | None:
-            content = await store.get(key, prototype=default_buffer_prototype(), byte_range=request)
+            try:
+                content = await store.get(key, prototype=default_buffer_prototype(), byte_range=request)
+            except EmptyObjectError:
+                return b""
             if content is None:
                 return None
             # a server that does not know ranges sends the whole shard

@@ -50,7 +50,7 @@ class TiffSource(FileSource):
         except MemoryError:
             raise
         except Exception as error:
-            require_access(self.path, error)
+            require_access(self.path, self.path, error)
             for start in range(selection[0].start, selection[0].stop):
                 try:
                     self._read((slice(start, start + 1), *selection[1:]))

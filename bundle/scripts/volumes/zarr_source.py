@@ -20,7 +20,7 @@ from zarr.core.sync import sync
 
 from .array_sizes import check_sizes
 from .chunk_cache import Selection, chunk_cache, read_through
-from .errors import CannotListError, RemoteError, StalledError, corrupt_chunk
+from .errors import CannotListError, RemoteError, StalledError, corrupt_chunk, require_access
 from .paths import is_url
 from .shard_index import ShardIndex
 from .source import ArraySource, Box, box_name
@@ -191,7 +191,8 @@ class ZarrSource(ArraySource):
                 raise
             except Exception as error:
                 key = self._key_of(start)
-                self._require_access(key)
+                if not is_url(self.path):
+                    require_access(Path(self.path, key), f"{self.path}: chunk '{key}'", error)
                 raise corrupt_chunk(self.path, key, start, stop, error) from error
 
     def _require_present(self, selection: Selection, block: np.ndarray | None = None) -> None:
@@ -219,20 +220,6 @@ class ZarrSource(ArraySource):
                 f"{self.path} is gone: it was there when it was opened, and is not any more, "
                 f"while {box_name(selection)} are read",
             )
-
-    def _require_access(self, key: str) -> None:
-        """Check that a chunk can be opened, since what a system refuses may be whole.
-
-        Raises:
-            OSError: such as for want of permission, or where too many files are open.
-        """
-        if is_url(self.path):
-            return
-        try:
-            with Path(self.path, key).open("rb"):
-                pass
-        except OSError as error:
-            raise OSError(error.errno, f"{self.path}: chunk '{key}' cannot be opened: {error.strerror}") from error
 
 
 def _is_filled(block: np.ndarray, fill_value: Any) -> bool:
