@@ -110,8 +110,8 @@ def test_a_component_of_a_config_is_named_unless_it_is_ours():
         with pytest.raises(RuntimeError) as caught:
             parser.get_parsed_content(key)
         said[key] = root_message(caught.value)
-    assert said["other"].startswith("torch.nn.Linear: ")
-    assert said["ours"] == "checkpoint /no/x.pt does not exist; give a path, 'latest', 'best' or null"
+    assert said["other"].startswith("other: torch.nn.Linear: ")
+    assert said["ours"] == "ours: checkpoint /no/x.pt does not exist; give a path, 'latest', 'best' or null"
 
 
 def test_the_command_line_shows_a_run_error_alone():

@@ -13,8 +13,8 @@ from monai.bundle import ConfigParser
 from tests.bundle.prepared_python import prepared_python
 
 from scripts.volumes import create_ome_zarr
-from scripts.workflows import RunError, check_inference, check_training, current_parser
-from scripts.workflows.start_checks import _network_faults, _weight_files
+from scripts.workflows import RunError, check_config, check_inference, check_training, current_parser
+from scripts.workflows.start_checks import _weight_files, network_faults
 
 BUNDLE = Path(__file__).parents[2] / "bundle"
 TARGETS = {"sheet": {"channels": 1}, "depth": {"channels": 1, "kind": "scalar"}}
@@ -103,7 +103,8 @@ def test_a_good_config_passes(training):
             {"lr_scheduler": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "optimizer": "@optimizer"}},
             ["ReduceLROnPlateau needs mode = 'max', got 'min'"],
         ),
-        ({"learning_rate": "fast"}, ["torch.optim.AdamW: "]),
+        ({"learning_rate": "fast"}, ["learning_rate must be a number above 0; got 'fast'"]),
+        ({"optimizer#lr": "fast"}, ["optimizer: torch.optim.AdamW: 'lr' must be", "got 'fast'"]),
         ({"val_fraction": 2}, ["val_fraction must be at least 0 and below 1; got 2"]),
     ],
 )
@@ -187,6 +188,9 @@ def inference(folder):
         ({"weights": "/no/model.pt"}, "weights /no/model.pt do not exist"),
         ({"targets#sheet#kind": "lable"}, "did you mean 'label'?"),
         ({"inferer#overlpa": 0.5}, "overlpa"),
+        ({"mask": "/no/mask.zarr"}, "mask: /no/mask.zarr does not exist"),
+        ({"region": [[0, 0, 0], [99, 9, 9]]}, "region [[0, 0, 0], [99, 9, 9]] of"),
+        ({"memory_limit": -1}, "memory_limit must be a whole number of at least 1, or null; got -1"),
     ],
 )
 def test_bad_input_of_inference(inference, changes, part):
@@ -215,15 +219,15 @@ def test_of_a_folder_of_weights_every_file_is_checked(inference, folder):
     assert _weight_files(inference) == [
         ("weights", str(folder / "weights" / name)) for name in ("checkpoint.pt", "good.pt")
     ]
-    assert _network_faults(inference, {}) == []
+    assert network_faults(inference, {}) == []
     torch.save({name: value for name, value in state.items() if name != first}, folder / "weights" / "lacking.pt")
     torch.save(state, folder / "weights" / "ignored.txt")
-    (fault,) = _network_faults(inference, {})
+    (fault,) = network_faults(inference, {})
     assert fault.startswith(f"weights: {folder / 'weights' / 'lacking.pt'} belongs to another architecture")
     assert f"lacks {first}" in fault
     inference.update({"weights": [str(folder / "weights" / "good.pt"), "/no/model.pt"]})
     inference.parse(True)
-    assert _network_faults(inference, {}) == ["weights: weights /no/model.pt do not exist"]
+    assert network_faults(inference, {}) == ["weights: weights /no/model.pt do not exist"]
 
 
 def test_the_parser_of_the_run_is_found_from_within_it_only():
@@ -298,3 +302,64 @@ def test_channels_of_several_inputs_are_added(landmarks, folder):
     landmarks.update({"input": [{"image": [str(folder / "raw.zarr"), str(folder / "sheet.zarr")]}], "in_channels": 2})
     landmarks.parse(True)
     check_inference(landmarks)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"output_dir": "@nothing"}, "'nothing' is missing: output_dir refer to it as @nothing"),
+        ({"patch_size": "$[16, 16"}, "patch_size: '$[16, 16' is no Python expression: '[' was never closed"),
+        (
+            {"batch_size": "@in_channels", "in_channels": "@batch_size"},
+            "in a circle: in_channels -> batch_size -> in_",
+        ),
+        ({"train#dataset": None}, "train#dataset: expected a component, a table with '_target_'; got None"),
+        (
+            {"optimizer": {"_targt_": "torch.optim.AdamW"}},
+            "optimizer: unknown key '_targt_' (did you mean '_target_'?)",
+        ),
+        ({"optimizer": {"lr": 1}}, "optimizer: has no '_target_', and is a mere table; its keys: lr"),
+        ({"augment#2#sigma": [1.0, 0.5]}, "augment#2: sigma must hold two numbers"),
+        ({"augment": [3]}, "train#preprocessing: fails on the first patch: 'int' object is not callable"),
+        (
+            {"network_def#targets": [1]},
+            "network_def: scripts.networks.MultiTaskUNet: 'targets' must be Mapping[str, Any]",
+        ),
+        ({"features_per_stage": [16, 10**9]}, "more parameters than any memory holds; give fewer feat"),
+        ({"features_per_stage": [16, 10**6]}, "of memory; give fewer features_per_stage"),
+        ({"n_blocks_per_stage": [1, 10**9]}, "n_blocks_per_stage must hold numbers up to 1000"),
+        ({"lr_scheduler#power": -1.0}, "0.0 cannot be raised to a negative power"),
+        ({"targets#sheet#weight": float("nan")}, "'weight' must be a number >= 0, got nan"),
+    ],
+    ids=lambda value: "" if isinstance(value, dict) else value[:30],
+)
+def test_a_fault_names_its_key_before_patches_are_searched(training, folder, changes, part):
+    said = faults(training, **changes)
+    assert part in said
+    assert not (folder / "out").exists()
+    assert not (folder / "ckpt").exists()
+
+
+def test_a_key_without_effect_is_told(training, caplog):
+    training.update({"lerning_rate": 1, "something_of_mine": 2})
+    training.parse(True)
+    check_config(training)
+    assert [one for one in caplog.messages if "no effect" in one] == [
+        "'lerning_rate' has no effect: nothing in the config refers to it; did you mean 'learning_rate'?"
+    ]
+
+
+def test_a_missing_key_is_named_with_those_who_need_it_and_with_what_was_meant(training):
+    training.config["max_epoch"] = training.config.pop("max_epochs")
+    said = faults(training)
+    assert (
+        "'max_epochs' is missing (did you mean 'max_epoch'?): lr_scheduler#total_iters, train#trainer#max_epochs"
+        in said
+    )
+
+
+def test_many_faults_fit_on_a_screen(training):
+    training.config["augment"] = [{"_target_": f"no.such.Thing{n}", "x": "y" * 500} for n in range(40)]
+    lines = faults(training).splitlines()
+    assert len(lines) == 20
+    assert lines[-1] == "  ... and 22 more"

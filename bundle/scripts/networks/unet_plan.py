@@ -8,6 +8,9 @@ from typing import Any
 
 _AXES = "zyx"
 
+_MOST_BLOCKS = 1000
+"""Of a stage: no network has as many, and one with a typing error would be built for hours."""
+
 
 @dataclass(frozen=True)
 class UNetPlan:
@@ -129,6 +132,8 @@ def _plan_faults(plan: UNetPlan) -> list[str]:
     for name in ("features_per_stage", "n_blocks_per_stage", "n_conv_per_stage_decoder"):
         if any(not is_positive_int(value) for value in getattr(plan, name)):
             faults.append(f"{name} must hold positive whole numbers, got {list(getattr(plan, name))}")
+        elif name != "features_per_stage" and any(value > _MOST_BLOCKS for value in getattr(plan, name)):
+            faults.append(f"{name} must hold numbers up to {_MOST_BLOCKS}, got {list(getattr(plan, name))}")
     for name in ("strides", "kernel_sizes"):
         rows = getattr(plan, name)
         if any(len(row) != dims or any(not is_positive_int(value) for value in row) for row in rows):

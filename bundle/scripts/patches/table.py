@@ -120,7 +120,7 @@ def volume_box(volume: Mapping[str, Any], array: Volume) -> tuple[list[int], lis
 def _is_box(region: Any) -> bool:
     try:
         return [[int(n) == n for n in corner] for corner in region] == [[True] * 3] * 2
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return False
 
 

@@ -5,6 +5,7 @@ from .crop_inputs import crop_inputs
 from .embedding_stores import check_embedding_stores, check_head
 from .faults import RunError, show_run_errors_plainly
 from .fit_head import fit_discriminant_head
+from .inference_checks import check_inference, check_processing
 from .landmark_predictions import (
     checkpoint_files,
     landmark_evaluator,
@@ -18,7 +19,7 @@ from .phantom import phantom, truth_box
 from .processes import join_processes
 from .segment_each import segment_each
 from .start import load_weights, start_training
-from .start_checks import check_inference, check_training, current_parser
+from .start_checks import check_config, check_training, current_parser
 from .sweeps.validate_samples import validate_samples
 
 __all__ = [
@@ -26,9 +27,11 @@ __all__ = [
     "NnunetLabels",
     "RunError",
     "at_most",
+    "check_config",
     "check_embedding_stores",
     "check_head",
     "check_inference",
+    "check_processing",
     "check_training",
     "checkpoint_files",
     "common_spacing",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
+import json
 import pydoc
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,8 +15,12 @@ from monai.bundle import ConfigParser
 from monai.bundle.config_item import ConfigComponent
 
 from ..geometry import did_you_mean
+from .argument_types import argument_fault, is_made_when_run
+from .demo_run import BUNDLE
 
 TARGET = "_target_"
+
+_WORDS = ConfigComponent.non_arg_keys
 
 _MONAI_ROOMS = ("transforms", "handlers", "data", "engines", "inferers", "losses", "networks.nets", "optimizers")
 """Where the classes of MONAI are that a config names without a path."""
@@ -27,7 +34,7 @@ def component_faults(parser: ConfigParser) -> list[str]:
     Returns:
         a line for each unknown target, unknown argument, and argument that is needed and missing.
     """
-    faults: list[str] = []
+    faults = _lost_components(parser.config)
     for key, component in iter_components(parser.config):
         faults.extend(f"{key}: {fault}" for fault in _faults(component, parser))
     return faults
@@ -47,6 +54,45 @@ def iter_components(config: Any, key: str = "") -> Iterator[tuple[str, Mapping[s
         yield from iter_components(value, f"{key}#{name}" if key else str(name))
 
 
+def _lost_components(config: Any, key: str = "") -> list[str]:
+    """Tables that were meant as components: `_target_` is misspelt, no name, or missing where the bundle has one."""
+    is_list = isinstance(config, list)
+    items: Any = config.items() if isinstance(config, Mapping) else enumerate(config) if is_list else ()
+    faults = []
+    if key in _components_of_the_bundle() and not isinstance(config, Mapping) and not is_made_when_run(config):
+        return [f"{key}: expected a component, a table with '{TARGET}'; got {config!r}"]
+    if isinstance(config, Mapping) and key:
+        words = [name for name in map(str, config) if re.fullmatch(r"_\w+_?|\w+_", name) and name not in _WORDS]
+        faults += [
+            f"{key}: unknown key '{name}'{near}" for name in words if (near := did_you_mean(name, sorted(_WORDS)))
+        ]
+        if TARGET in config and not isinstance(config[TARGET], str):
+            faults.append(f"{key}: '{TARGET}' must be the name of a class or a function; got {config[TARGET]!r}")
+        elif TARGET not in config and config and not faults and key in _components_of_the_bundle():
+            faults.append(f"{key}: has no '{TARGET}', and is a mere table; its keys: {', '.join(map(str, config))}")
+    for name, value in items:
+        faults += _lost_components(value, f"{key}#{name}" if key else str(name))
+    return faults
+
+
+@functools.cache
+def _components_of_the_bundle() -> frozenset[str]:
+    """Ids that are components in every config of the bundle that has them; those within lists are left out."""
+    found: dict[str, bool] = {}
+    for path in sorted((BUNDLE / "configs").glob("*.json")):
+        for key, value in _entries(json.loads(path.read_text())):
+            found[key] = found.get(key, True) and isinstance(value, Mapping) and TARGET in value
+    return frozenset(key for key, is_component in found.items() if is_component)
+
+
+def _entries(config: Mapping[str, Any], key: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in config.items():
+        inner = f"{key}#{name}" if key else name
+        yield inner, value
+        if isinstance(value, Mapping):
+            yield from _entries(value, inner)
+
+
 def _faults(component: Mapping[str, Any], parser: ConfigParser) -> list[str]:
     name = component[TARGET]
     if not isinstance(name, str) or name.startswith(("$", "@", "%")) or ConfigComponent(component).is_disabled():
@@ -57,6 +103,8 @@ def _faults(component: Mapping[str, Any], parser: ConfigParser) -> list[str]:
         return [f"'{name}' cannot be imported: {error.value}"]
     if function is None:
         return [f"'{name}' cannot be imported{_near(name)}"]
+    if not callable(function):
+        return [f"'{name}' is a {type(function).__name__}; expected a class or a function"]
     try:
         parameters = inspect.signature(function).parameters
     except (TypeError, ValueError):  # compiled, without a signature
@@ -71,6 +119,7 @@ def _faults(component: Mapping[str, Any], parser: ConfigParser) -> list[str]:
             for key in given
             if key not in known
         ]
+    faults += [f"{name}: {fault}" for key in given if (fault := argument_fault(function, key, component[key]))]
     if component.get("_mode_", "default") == "default":
         needed = [key for key in known if parameters[key].default is inspect.Parameter.empty]
         faults += [f"{name} needs the argument '{key}'" for key in needed if key not in given]

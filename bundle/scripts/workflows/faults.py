@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import sys
 from collections.abc import Sequence
+from traceback import walk_tb
 from types import TracebackType
 
 from ..engines import CheckpointWriteError, NonFiniteLossError
 from ..patches import LoaderError, PatchError
 from ..volumes import CorruptChunkError, RemoteError
+from .config_place import config_place
+
+logger = logging.getLogger(__name__)
 
 
 class RunError(ValueError):
@@ -18,6 +23,13 @@ class RunError(ValueError):
 
 _UNREADABLE = (CorruptChunkError, RemoteError)
 _SHOWN_PLAINLY = (RunError, PatchError, LoaderError, *_UNREADABLE, NonFiniteLossError, CheckpointWriteError)
+
+_MOST_FAULTS = 18
+_MOST_CHARACTERS = 3600
+"""Of all faults together: they fit on a screen."""
+
+_RUNS = ("run", "training", "evaluating", "inference", "processing")
+"""Ids of what runs once a config has been built: errors in there are of the run, not of the config."""
 
 
 def raise_faults(faults: Sequence[str], what: str) -> None:
@@ -28,7 +40,11 @@ def raise_faults(faults: Sequence[str], what: str) -> None:
     if not faults:
         return
     show_run_errors_plainly()
-    lines = "\n".join(f"  {number}. {fault}" for number, fault in enumerate(faults, 1))
+    listed = list(faults[:_MOST_FAULTS])
+    room = _MOST_CHARACTERS // len(listed)
+    lines = "\n".join(f"  {number}. {shortened(fault, room)}" for number, fault in enumerate(listed, 1))
+    if len(faults) > len(listed):
+        lines += f"\n  ... and {len(faults) - len(listed)} more"
     raise RunError(f"{what} cannot start, {len(faults)} {'fault' if len(faults) == 1 else 'faults'}:\n{lines}")
 
 
@@ -42,10 +58,11 @@ def find_cause(
 
 
 def root_message(error: BaseException) -> str:
-    """What the first error of a chain said, and which component of a config said it.
+    """What the first error of a chain said, and where: the key of a config that could not be built, and its component.
 
     A chunk or a server that cannot be read counts as a first error: its message names the store, what is behind it not.
     """
+    place = config_place(error)
     component = ""
     while error.__cause__ is not None and not isinstance(error, _UNREADABLE):
         if match := re.search(r"Failed to instantiate component '([^']+)'", str(error)):
@@ -53,23 +70,60 @@ def root_message(error: BaseException) -> str:
         error = error.__cause__
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
     is_ours = component.startswith("scripts.")  # then the message names what it is about
-    return f"{'' if is_ours else component}{text or type(error).__name__}"
+    said = f"{'' if is_ours else component}{text or type(error).__name__}"
+    return said if place is None else place.told(said)
+
+
+def shortened(text: str, most: int) -> str:
+    """A text without its middle where it is longer than `most` characters."""
+    if len(text) <= most:
+        return text
+    begin = most * 2 // 3
+    return f"{text[:begin]} [...] {text[begin + 7 - most :]}"
+
+
+def plain_message(error: BaseException) -> str | None:
+    """What the command line shows of an error that ends a run; `None` where its traceback is needed.
+
+    Faults of settings, data and numbers speak for themselves, and so does an error on the way from a config to the
+    objects that it names, and one that this bundle raises in so many words. What else happens while a run computes is
+    shown with its traceback.
+    """
+    cause = find_cause(error, _SHOWN_PLAINLY)
+    if cause is not None:
+        return f"error: {cause}"
+    place = config_place(error)
+    is_being_built = place is not None and not place.is_in(_RUNS)
+    if not isinstance(error, Exception) or not (is_being_built or _is_told_by_the_bundle(error)):
+        return None
+    logger.debug("the error behind the message", exc_info=error)
+    return f"error: {shortened(root_message(error), _MOST_CHARACTERS)}"
+
+
+def _is_told_by_the_bundle(error: BaseException) -> bool:
+    """Whether the bundle's own code raised the first error of a chain, of a kind whose messages are for people."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    frames = list(walk_tb(error.__traceback__))
+    raised_in = frames[-1][0].f_globals.get("__name__", "") if frames else ""
+    return isinstance(error, (ValueError, TypeError, OSError, ImportError)) and raised_in.startswith("scripts.")
 
 
 def show_run_errors_plainly() -> None:
-    """Let uncaught errors of a run's settings, data or numbers, and Ctrl-C, print their message, and no traceback."""
+    """Let uncaught errors of a run's settings, data or numbers, and Ctrl-C, print their message, and no traceback.
+
+    See `plain_message`.
+    """
     previous = sys.excepthook
     if getattr(previous, "shows_run_errors", False):
         return
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        cause = find_cause(error, _SHOWN_PLAINLY)
-        if isinstance(error, KeyboardInterrupt):
-            print("interrupted", file=sys.stderr)
-        elif cause is None:
+        said = "interrupted" if isinstance(error, KeyboardInterrupt) else plain_message(error)
+        if said is None:
             previous(kind, error, trace)
         else:
-            print(f"error: {cause}", file=sys.stderr)
+            print(said, file=sys.stderr)
 
     hook.shows_run_errors = True  # type: ignore[attr-defined]
     sys.excepthook = hook

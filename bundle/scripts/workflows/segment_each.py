@@ -38,8 +38,28 @@ def segment_each(
         FileNotFoundError: if no path fits.
         ValueError: if there are no inputs, a field is unknown, or two sets have the same output.
     """
-    if not inputs:
-        raise ValueError("inputs: expected a table name -> path with at least one entry")
+    sets = find_sets(inputs, output, keep)
+    for number, (target, paths) in enumerate(sets.items(), 1):
+        if len(sets) > 1:
+            logger.info("%d of %d: %s", number, len(sets), next(iter(paths.values())))
+        run_orderly(segmentation(inputs=paths, output=target).run)
+    return list(sets)
+
+
+def find_sets(
+    inputs: Mapping[str, str], output: str, keep: Mapping[str, Sequence[str] | str] | None = None
+) -> dict[str, dict[str, str]]:
+    """The sets of inputs that fit a pattern, by their outputs.
+
+    Args:
+        inputs, output, keep: see `segment_each`.
+
+    Raises:
+        FileNotFoundError: if no path fits.
+        ValueError: if there are no inputs, a field is unknown, or two sets have the same output.
+    """
+    if not isinstance(inputs, Mapping) or not inputs:
+        raise ValueError(f"inputs: expected a table name -> path with at least one entry; got {inputs!r}")
     given = {name: str(path) for name, path in inputs.items()}
     first = next(iter(given))
     fields = set(_FIELD.findall(given[first]))
@@ -55,8 +75,7 @@ def segment_each(
                 f"fields are {', '.join(sorted(fields)) or 'none'}"
             )
     if not fields:
-        run_orderly(segmentation(inputs=given, output=str(output)).run)
-        return [str(output)]
+        return {str(output): given}
     sets: dict[str, dict[str, str]] = {}
     for found in find_paths(given[first], wanted):
         target = _filled(str(output), found.fields)
@@ -69,10 +88,7 @@ def segment_each(
     if not sets:
         chosen = "".join(f", {{{name}}} being {' or '.join(values)}" for name, values in wanted.items())
         raise FileNotFoundError(f"no prediction fits {given[first]}{chosen}")
-    for number, (target, paths) in enumerate(sets.items(), 1):
-        logger.info("%d of %d: %s", number, len(sets), paths[first])
-        run_orderly(segmentation(inputs=paths, output=target).run)
-    return list(sets)
+    return sets
 
 
 def _filled(pattern: str, fields: Mapping[str, str]) -> str:

@@ -1,0 +1,84 @@
+"""Whether a value that stands in a config can be what a component's argument is annotated as."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections import abc
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+_MADE = ("$", "@", "%")
+
+
+def argument_fault(function: Callable[..., Any], name: str, value: Any) -> str:
+    """Say what is wrong with the type of a value that is given to an argument; empty where nothing is.
+
+    Only what a config can spell is looked at: null, numbers, text, lists and tables. What is made when it runs, by a
+    reference, an expression or a component, is left out, and so are arguments without annotation.
+
+    Args:
+        function: or a class; that gets the value.
+        name: of the argument.
+        value: as it stands in the config.
+    """
+    parameter = inspect.signature(function).parameters.get(name)
+    if parameter is None or is_made_when_run(value) or (value is None and parameter.default is None):
+        return ""
+    try:
+        hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    except Exception:  # annotations that cannot be looked up, of others
+        return ""
+    if name not in hints or _fits(value, hints[name]):
+        return ""
+    words = parameter.annotation if isinstance(parameter.annotation, str) else _words(hints[name])
+    return f"'{name}' must be {words}; got {value!r}"
+
+
+def is_made_when_run(value: Any) -> bool:
+    """Whether a value of a config is a component, a reference, an expression or a macro."""
+    if isinstance(value, Mapping):
+        return "_target_" in value
+    return isinstance(value, str) and value.startswith(_MADE)
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if is_made_when_run(value) or hint is Any or isinstance(hint, TypeVar):
+        return True
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, one) for one in inner)
+    if origin is Literal:
+        return value in inner
+    kind = origin or hint
+    if value is None:
+        return kind in (None, type(None), object)
+    if not inspect.isclass(kind):
+        return True
+    if isinstance(value, (list, tuple)):
+        return _list_fits(value, kind, inner)
+    if isinstance(value, Mapping):
+        return issubclass(dict, kind)
+    if isinstance(value, str):
+        is_other = issubclass(kind, (bool, int, float, list, tuple, dict)) or kind is abc.Callable or _is_array(kind)
+        return not is_other
+    if isinstance(value, bool):
+        return issubclass(bool, kind)
+    return issubclass(type(value), kind) or (kind in (float, complex) and isinstance(value, int))
+
+
+def _list_fits(value: Any, kind: type, inner: tuple[Any, ...]) -> bool:
+    if kind in (str, Path) or not (issubclass(list, kind) or issubclass(kind, tuple) or _is_array(kind)):
+        return False
+    if len(inner) == 1 or (len(inner) == 2 and inner[1] is Ellipsis):
+        return all(_fits(one, inner[0]) for one in value)
+    return True
+
+
+def _is_array(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("numpy", "torch") and kind.__name__ in ("ndarray", "Tensor")
+
+
+def _words(hint: Any) -> str:
+    return getattr(hint, "__name__", None) or str(hint)

@@ -1,0 +1,185 @@
+"""A training built on one made-up patch, so that faults show before volumes are searched and anything is written."""
+
+from __future__ import annotations
+
+import copy
+import math
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from monai.bundle import ConfigParser, ReferenceResolver
+from monai.handlers import TensorBoardHandler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from ..geometry import Kind, parse_targets
+from ..patches import ClassCounts, open_images, volume_box
+from .config_files import iter_leaves
+from .config_place import failed_component
+from .faults import root_message
+
+_DATA = ("sliced_volumes", "read_shape", "chosen")
+"""What a config needs so that its patches can be made up."""
+
+_ENGINES = ("train#trainer", "validate#evaluator")
+_BUILT = (*_ENGINES, "run_checkpoint", "average", "early_stopping")
+
+
+_CALLED = ("network", "inferer", "loss_function", "prepare_batch")
+_MOST_EPOCHS = 200
+
+
+def rehearse(parser: ConfigParser, faults_of: Callable[[Callable[[], list[str]]], list[str]]) -> list[str]:
+    """Build a training without its patches, and load one patch of it.
+
+    What is built from a config's values alone is taken over from the config. Everything else is built a second time,
+    with outputs in a folder that is removed, patches and statistics that are made up, and random numbers that are put
+    back; so a fault in any component is found without reading volumes for it.
+
+    Args:
+        parser: the config, of which volumes, targets and network are known to be right.
+        faults_of: calls a function and returns the faults that it lists, or that its error tells.
+
+    Returns:
+        a line for each fault; none where the config has patches of another kind, which cannot be made up.
+    """
+    if any(name not in parser for name in _DATA):
+        return []
+    with tempfile.TemporaryDirectory() as folder, _same_random_numbers():
+        trials: list[ConfigParser] = []
+
+        def build() -> list[str]:
+            trials.append(_made_up(parser, folder))
+            for name in _BUILT:
+                if name in parser:
+                    trials[0].get_parsed_content(name)
+            _build_run_arguments(trials[0])
+            faults = [
+                fault
+                for name in _ENGINES
+                if name in parser
+                for fault in engine_faults(trials[0].get_parsed_content(name), name)
+            ]
+            if not faults:
+                _step_learning_rate(trials[0])
+                _load_one(trials[0])
+            return faults
+
+        try:
+            return faults_of(build)
+        finally:
+            for trial in trials:
+                _close(trial)
+
+
+def _made_up(parser: ConfigParser, folder: str) -> ConfigParser:
+    rows: Sequence[Mapping[str, Any]] = parser.get_parsed_content("sliced_volumes")
+    size = [int(n) for n in parser.get_parsed_content("read_shape")]
+    first = next((n for n, row in enumerate(rows) if row.get("split") != "val"), 0)
+    low, _ = volume_box(rows[first], open_images(rows[first])[0])
+    patch = {"volume": first, "start": list(low), "size": size}
+    targets = parse_targets(parser.get_parsed_content("targets"))
+    labels = {name: target for name, target in targets.items() if target.kind is Kind.LABEL}
+    values: dict[str, Any] = {
+        "output_dir": folder,
+        "patches": [patch],
+        "split": [[patch], []],
+        "chosen": {
+            "train": [patch],
+            "validate": [],
+            "counts": ClassCounts(["any"], np.ones((1, 1), int)),
+            "class_voxels": {name: [1] * max(target.channels, 2) for name, target in labels.items()},
+        },
+        "image_statistics": _statistics(rows),
+    }
+    trial = ConfigParser(copy.deepcopy(parser.config), globals=parser.globals)
+    trial.locator = parser.locator
+    for name in values:
+        if name in trial:
+            trial[name] = None
+    trial.parse(True)
+    resolved = trial.ref_resolver.resolved_content
+    resolved.update({
+        key: value
+        for key, value in parser.ref_resolver.resolved_content.items()
+        if key.partition(ReferenceResolver.sep)[0] not in (*values, "initialize", "patch_cache", "chosen")
+    })  # fmt: skip
+    for name, value in values.items():
+        if name in trial:
+            resolved[name] = value
+    return trial
+
+
+def _statistics(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    def of(row: Mapping[str, Any]) -> dict[str, list[Any]]:
+        images = open_images(row)
+        numbers = {"mean": 0.0, "std": 1.0, "minimum": 0.0, "maximum": 1.0, "low": 0.0, "high": 1.0}
+        kinds = [str(image.dtype) for image in images for _ in range(image.channels)]
+        return {**{name: [value] * len(kinds) for name, value in numbers.items()}, "dtype": kinds}
+
+    volumes = [of(row) for row in rows]
+    return {"volumes": volumes, "foreground": volumes[0]}
+
+
+def _build_run_arguments(trial: ConfigParser) -> None:
+    """Build what the components need that run when all is built; themselves they are not called."""
+    for _, text in iter_leaves(trial.get("run")):
+        if isinstance(text, str):
+            for name in ReferenceResolver.match_refs_pattern(text):
+                trial.get_parsed_content(name)
+
+
+def engine_faults(engine: Any, name: str) -> list[str]:
+    """Parts of an engine that it will call and that cannot be called: tables and texts in place of components."""
+    return [
+        f"{name}: its {part} must be something that can be called, a component; got {getattr(engine, part)!r}"
+        for part in _CALLED
+        if hasattr(engine, part) and not callable(getattr(engine, part))
+    ]
+
+
+def _step_learning_rate(trial: ConfigParser) -> None:
+    """Go through the schedule of the learning rate: some schedules fail only at their end."""
+    schedule = trial.get_parsed_content("lr_scheduler") if "lr_scheduler" in trial else None
+    if not isinstance(schedule, LRScheduler) or isinstance(schedule, ReduceLROnPlateau):
+        return
+    for _ in range(min(int(trial.get_parsed_content("max_epochs")), _MOST_EPOCHS)):
+        schedule.optimizer.step()  # there are no gradients
+        schedule.step()
+    rates = [group["lr"] for group in schedule.optimizer.param_groups]
+    if not all(math.isfinite(rate) and rate >= 0 for rate in rates):
+        raise ValueError(f"lr_scheduler: ends with a learning rate of {rates[0]}; expected one of at least 0")
+
+
+def _load_one(trial: ConfigParser) -> None:
+    """Load the patch as a batch of one, as the trainer would be given it."""
+    loader = trial.get_parsed_content("train#dataloader")
+    trainer = trial.get_parsed_content("train#trainer")
+    try:
+        batch = loader.collate_fn([loader.dataset[0]])
+        trainer.prepare_batch(batch, torch.device("cpu"))
+    except Exception as error:
+        place = failed_component(error, trial) or "train#dataset"
+        raise ValueError(f"{place}: fails on the first patch: {root_message(error)}") from None
+
+
+def _close(trial: ConfigParser) -> None:
+    """Close the files that TensorBoard's handlers have opened."""
+    for value in trial.ref_resolver.resolved_content.values():
+        if isinstance(value, TensorBoardHandler):
+            value.close()
+
+
+@contextmanager
+def _same_random_numbers() -> Iterator[None]:
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])  # noqa: NPY002
