@@ -48,14 +48,14 @@ CLAIMS = {
     ),
     "just too many": (
         {"chunks": [2**34 + 1, 1, 1]},
-        f"17,179,869,185 bytes .* at most {MOST_CHUNK_BYTES:,}",
+        f"17,179,869,185 bytes .*at most {MOST_CHUNK_BYTES:,}",
     ),
     "2^63": ({"chunks": [2**63, 4, 4]}, "bytes each; expected at most"),
     "zero": ({"chunks": [0, 4, 4]}, r"is \[0, 4, 4\]; expected a list of 3 whole numbers of at least 1"),
     "negative": ({"chunks": [-4, 4, 4]}, r"is \[-4, 4, 4\]; expected a list of 3 whole numbers"),
     "an axis less": ({"chunks": [4, 4]}, r"is \[4, 4\]; expected a list of 3 whole numbers"),
     "no whole number": ({"chunks": [4.0, 4, 4]}, r"is \[4\.0, 4, 4\]; expected a list of 3 whole numbers"),
-    "shape of 2^63": ({"shape": [2**63, 8, 8]}, r"a shape of \[9223372036854775808, 8, 8\], 5\.9e\+20 voxels"),
+    "shape of 2^63": ({"shape": [2**63, 8, 8]}, r"a shape of \[9223372036854775808, 8, 8\], 590,295,810,\S+ voxels"),
     "negative shape": (
         {"shape": [-8, 8, 8]},
         r"'shape' is \[-8, 8, 8\]; expected a list of whole numbers of at least 0",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from .errors import MetadataError
+from .metadata_documents import shown
 
 MOST_CHUNK_BYTES = 2**34
 """16 GiB: a chunk is decoded as a whole, whatever is read of it. The largest that the usual compressors make is 2 GiB,
@@ -18,6 +19,8 @@ MOST_CHANNELS = 2**16
 
 MOST_VOXELS = 2**63 - 1
 """Voxels are counted in 64 bits."""
+
+_UNREADABLE = 10**21
 
 MOST_EXPANSION = 1032
 """Deflate, which is in .nii.gz and .npz, makes at most so many bytes of one."""
@@ -38,24 +41,29 @@ def check_sizes(
     Raises:
         MetadataError: that names the number.
     """
-    if math.prod(shape) > MOST_VOXELS:
+    if (voxels := math.prod(shape)) > MOST_VOXELS:
         raise MetadataError(
-            f"{where}: the metadata claim a shape of {list(shape)}, {math.prod(shape):.3g} voxels; expected at most "
-            f"{MOST_VOXELS:.3g}"
+            f"{where}: the metadata claim a shape of {shown(list(shape))}, {_count(voxels)} voxels; expected at most "
+            f"{MOST_VOXELS:,}"
         )
     held = math.prod(chunks) * dtype.itemsize
     if held > MOST_CHUNK_BYTES:
         raise MetadataError(
-            f"{where}: the metadata claim chunks of {list(chunks)} {dtype}, {held:,} bytes each; expected at most "
-            f"{MOST_CHUNK_BYTES:,}, since a chunk is held in memory as a whole"
+            f"{where}: the metadata claim chunks of {shown(list(chunks))} {dtype}, {_count(held)} bytes each; expected at "
+            f"most {MOST_CHUNK_BYTES:,}, since a chunk is held in memory as a whole"
         )
     if shards is not None and (inside := math.prod(s // c for s, c in zip(shards, chunks, strict=True))):
         index = 16 * inside
         if index > MOST_CHUNK_BYTES:
             raise MetadataError(
-                f"{where}: the metadata claim shards of {inside:,} chunks each, whose index alone takes {index:,} "
-                f"bytes; expected at most {MOST_CHUNK_BYTES:,}"
+                f"{where}: the metadata claim shards of {_count(inside)} chunks each, whose index alone takes "
+                f"{_count(index)} bytes; expected at most {MOST_CHUNK_BYTES:,}"
             )
+
+
+def _count(number: int) -> str:
+    """A number in digits, unless there are more of them than anybody reads (or Python writes)."""
+    return f"{number:,}" if number < _UNREADABLE else f"more than {_UNREADABLE:.0e}"
 
 
 def check_channels(where: str, channels: int) -> None:

@@ -112,6 +112,9 @@ def _check_array(where: str, document: Mapping[str, Any]) -> None:
             raise _fault(where, key, None, expected)
         if document[key] is not None and not isinstance(document[key], kind):
             raise _fault(where, key, document[key], expected)
+    codecs = [*(document["filters"] or []), document["compressor"]]
+    if forbidden := [codec for codec in codecs if isinstance(codec, dict) and codec.get("id") == "pickle"]:
+        raise _fault(where, "id", forbidden[0], "a codec of numbers; this one runs what is stored as a program")
 
 
 def _check_group(where: str, document: Mapping[str, Any]) -> None:

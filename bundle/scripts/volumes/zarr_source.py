@@ -19,6 +19,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from .array_sizes import check_sizes
+from .bounded_codecs import bounded
 from .chunk_cache import Selection, chunk_cache, read_through
 from .errors import CannotListError, RemoteError, StalledError, corrupt_chunk, require_access
 from .paths import is_url
@@ -48,7 +49,7 @@ class ZarrSource(ArraySource):
     def __init__(self, path: str, array: zarr.Array | None = None) -> None:
         super().__init__(path)
         array = self.open_array() if array is None else array
-        self._handle, self._handle_owner = array, os.getpid()
+        self._handle, self._handle_owner = bounded(array), os.getpid()
         self.shape = tuple(int(n) for n in array.shape)
         if array.dtype.kind not in "biuf":
             raise ValueError(f"{path}: the array holds {array.dtype}; expected bool, integers or floats")
@@ -64,7 +65,7 @@ class ZarrSource(ArraySource):
 
     def open_array(self) -> zarr.Array:
         """Open the array with zarr-python."""
-        return open_array(self.path)
+        return bounded(open_array(self.path))
 
     def open_handle(self) -> Any:
         return self.open_array()
