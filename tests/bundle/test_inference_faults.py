@@ -1,17 +1,22 @@
 """Inference and processing by their configs, when something goes wrong: signals, disks, volumes, numbers."""
 
+import contextlib
 import errno
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import time
 
 import nibabel
 import numpy as np
+import psutil
 import pytest
 import torch
 from monai.bundle import ConfigParser
 from monai.inferers import SlidingWindowInferer
-from tests.bundle.running import BUNDLE
+from tests.bundle.running import BUNDLE, options
 from tests.inferers.runs import snapshot
 
 from scripts.blockwise import RunFolder, RunGroup
@@ -155,6 +160,46 @@ def test_a_signal_ends_a_processing_in_order_and_it_goes_on(undisturbed, tmp_pat
     assert "Traceback" not in "".join(said)
     process(undisturbed / "sheet", tmp_path / "out.zarr")
     assert snapshot(tmp_path / "out.zarr") == snapshot(whole)
+
+
+def at_work(group):
+    """Processes of a group that have not ended; those whose parent has gone may wait for somebody to note that."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(" ".join(process.cmdline()))
+    return found
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("overlays", [[], ["configs/inference_distributed.json"]], ids=["one process", "dask"])
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_terminal_s_signals_end_the_command_within_seconds(tmp_path, overlays, number):
+    """As typed: Ctrl-C goes to the whole group of processes, SIGTERM to the first one; nothing is left running."""
+    values = np.random.default_rng(0).integers(1, 255, (1, 128, 128, 128)).astype(np.float32)
+    image, output = store(tmp_path / "scan.zarr", values), tmp_path / "out.zarr"
+    configs = str(["configs/inference.json", *overlays])
+    given = {"input": image, "output": output, "device": "cpu", "inferer#block_size": [32] * 3, "chunk_size": [16] * 3}
+    words = ["-m", "monai.bundle", "run", "inference", "--config_file", configs, *options(**given)]
+    workers = options(n_workers=2) if overlays else []
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, *words, *workers], cwd=BUNDLE, stdout=said, stderr=said, start_new_session=True
+        )
+        done = tmp_path / "out.run" / "done"
+        while process.poll() is None and not (done.exists() and any(done.iterdir())):
+            time.sleep(0.05)
+        (os.killpg if number == signal.SIGINT else os.kill)(process.pid, number)
+        begun, status = time.monotonic(), process.wait(120)
+    text = (tmp_path / "said").read_text()
+    assert status == SIGNALS[number][0], text
+    assert time.monotonic() - begun < 60
+    assert "Traceback" not in text
+    assert f"{SIGNALS[number][1]}. {output}: " in text.splitlines()[-1]
+    while left := at_work(process.pid):
+        assert time.monotonic() - begun < 60, left
+        time.sleep(0.1)
 
 
 def damaged(path, values):

@@ -49,8 +49,8 @@ def check_sizes(
     held = math.prod(chunks) * dtype.itemsize
     if held > MOST_CHUNK_BYTES:
         raise MetadataError(
-            f"{where}: the metadata claim chunks of {shown(list(chunks))} {dtype}, {_count(held)} bytes each; expected at "
-            f"most {MOST_CHUNK_BYTES:,}, since a chunk is held in memory as a whole"
+            f"{where}: the metadata claim chunks of {shown(list(chunks))} {dtype}, {_count(held)} bytes each; expected "
+            f"at most {MOST_CHUNK_BYTES:,}, since a chunk is held in memory as a whole"
         )
     if shards is not None and (inside := math.prod(s // c for s, c in zip(shards, chunks, strict=True))):
         index = 16 * inside
