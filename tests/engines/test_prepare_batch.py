@@ -5,7 +5,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from scripts.engines import PrepareTargets, mark_unknown
+from scripts.engines import LabelValueError, PrepareTargets, mark_unknown
 from scripts.geometry import parse_targets
 from scripts.losses import MultiTaskLoss
 
@@ -187,3 +187,21 @@ def test_a_foreground_in_each_channel_is_0_or_1_or_unknown_in_each():
     stored = torch.tensor([[7, 0, -1, 1], [0, 9, 1, 1]]).reshape(1, 2, 1, 1, 4)  # B C D H W
     _, labels = prepare(target, affinities=stored, inside=row(1, 1, 1, 0))
     assert labels["affinities"][0, :, 0, 0].tolist() == [[1, 0, -1, -1], [0, -1, 1, -1]]
+
+
+def test_a_class_too_many_is_named_with_the_patch_that_holds_it():
+    label = torch.zeros(3, 1, 2, 2, 2)
+    label[1, 0, 0, 0, 0] = 9
+    batch = {
+        "image": MetaTensor(torch.zeros(3, 1, 2, 2, 2), meta={"filename_or_obj": ["a", "b", "c"]}),
+        "organ": MetaTensor(label, meta={"filename_or_obj": ["la", "lb", "lc"]}),
+        "patch": {"start": torch.arange(9).reshape(3, 3), "size": torch.full((3, 3), 2)},
+    }
+    said = r"its label holds 9; .*\. It is in lb, patch at \[3, 4, 5\] of size \[2, 2, 2\]$"
+    with pytest.raises(LabelValueError, match=said):
+        PrepareTargets({"organ": {"channels": 3}})(batch)
+    plain = {"image": batch["image"].as_tensor(), "organ": label}  # of a data set that tells no places
+    with pytest.raises(
+        LabelValueError, match=r"its label holds 9; [^.]*'ignore_label'\. It is in sample 1 of the batch$"
+    ):
+        PrepareTargets({"organ": {"channels": 3}})(plain)

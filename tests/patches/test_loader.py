@@ -12,6 +12,7 @@ from monai.transforms import Compose, Lambdad
 from tests.bundle.prepared_python import start_server
 
 from scripts.patches import LoaderError, PatchDataset, PatchError, PatchLoader, PatchSampler
+from scripts.patches.loader import collate_alike
 
 DATA = [
     {"image": f"scan{number}.zarr", "start": [number, 0, 0], "size": [1, 1, 1], "value": torch.tensor(float(number))}
@@ -175,3 +176,24 @@ def test_workers_leave_ctrl_c_to_the_process_that_they_work_for():
 def test_a_timeout_that_is_not_positive_is_an_error(timeout):
     with pytest.raises(ValueError, match=rf"load_timeout must be a positive number of seconds.*got {timeout}"):
         loader(load_timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("samples", "said"),
+    [
+        ([(2, 3), (2, 4)], r"differ: 'image' \(2, 3\) and \(2, 4\)\. Transforms must leave"),
+        ([(2, 3), None], r"differ: 'image' \(2, 3\) and missing\."),
+    ],
+)
+def test_patches_of_unlike_shapes_are_told_by_key(samples, said):
+    batch = [{"image": None if shape is None else torch.zeros(shape), "seed": 1} for shape in samples]
+    with pytest.raises(PatchError, match=said):
+        collate_alike(batch)
+
+
+def test_patches_of_one_shape_become_a_batch():
+    batch = collate_alike(
+        [{"image": torch.full((2,), float(n)), "name": "a", "patch": {"start": [n]}} for n in range(2)]
+    )
+    assert batch["image"].tolist() == [[0, 0], [1, 1]]
+    assert collate_alike([torch.zeros(1), torch.ones(1)]).tolist() == [[0], [1]]

@@ -210,3 +210,34 @@ def test_ct_without_labels_is_an_error(row):
     zarr.open_array(row["label"], mode="r+")[:] = 0
     with pytest.raises(ValueError, match="none is labelled in any volume"):
         image_statistics([row], "ct")
+
+
+@pytest.mark.parametrize("value", [0.1, 1000.1, -3.3e6, 1e-20])
+@pytest.mark.parametrize("scheme", ["zscore", "zscore_volume", "ct", "percentile", "min_max"])
+@pytest.mark.parametrize("with_nan", [False, True])
+def test_rounding_is_no_contrast(tmp_path, scheme, value, with_nan):
+    """Constants that float32 does not hold exactly, whose deviation may come out a little above zero."""
+    array = np.full((8, 8, 8), value, np.float32)
+    array[0, 0, 0] = np.nan if with_nan else value
+    label = write(tmp_path / "label.zarr", np.ones(array.shape, np.uint8))
+    statistics = image_statistics([{"image": write(tmp_path / "image.zarr", array), "label": label}], scheme)
+    if statistics is not None:
+        rows = statistics["volumes"] or [statistics["foreground"]]
+        rows[0]["std"] = [abs(value) * 1e-8]  # as if it had been computed in another order
+    found = NormalizeImage(scheme, statistics)(torch.from_numpy(array[None]))
+    assert found.abs().max() <= 1e-6 * max(abs(value), 1)
+
+
+def test_a_little_contrast_is_kept():
+    """Values 1000 +- 0.5: a deviation of 5e-4 of the mean."""
+    patch = torch.tensor([999.5, 1000.5]).reshape(1, 1, 1, 2)
+    torch.testing.assert_close(NormalizeImage("zscore")(patch).ravel(), torch.tensor([-1.0, 1.0]))
+
+
+def test_the_first_voxel_that_is_not_finite_is_named_by_its_place_in_the_volume():
+    image = torch.zeros(2, 3, 4, 5)
+    image[1, 2, 0, 4], image[1, 2, 3, 1] = torch.inf, torch.nan
+    sample = {"image": MetaTensor(image, meta={"filename_or_obj": "scan.zarr"}), "patch": {"start": [10, 20, 30]}}
+    said = r"scan\.zarr, patch at \[10, 20, 30\]: 2 voxels are NaN or infinite, the first at \[12, 20, 34\] \(z y x\)"
+    with pytest.raises(ValueError, match=said):
+        NormalizeImaged("image", nonfinite="error")(sample)

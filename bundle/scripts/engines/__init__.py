@@ -14,7 +14,7 @@ from .loss_terms import LossTerms
 from .metric_handler import MultiTaskScore
 from .nonfinite import NonFiniteLossError
 from .point_matching_score import PointMatchingScore
-from .prepare_batch import PrepareTargets, mark_unknown
+from .prepare_batch import LabelValueError, PrepareTargets, mark_unknown
 from .prepare_views import PrepareViews
 from .prepare_volume import PrepareVolume, collate_volumes
 from .preview import Preview
@@ -40,6 +40,7 @@ __all__ = [
     "EarlyStop",
     "FirstBatch",
     "History",
+    "LabelValueError",
     "LearningRate",
     "LossTerms",
     "MultiTaskScore",

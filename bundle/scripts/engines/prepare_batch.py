@@ -9,6 +9,11 @@ import torch
 from monai.engines import PrepareBatch
 
 from ..geometry import IMAGE_KEY, UNKNOWN_LABEL, Activation, Kind, Target, parse_targets
+from .nonfinite import batch_patches
+
+
+class LabelValueError(ValueError):
+    """A label holds a class that its target does not have; the message names target, class and patch."""
 
 
 class PrepareTargets(PrepareBatch):
@@ -62,8 +67,8 @@ class PrepareTargets(PrepareBatch):
             where unknown; landmarks (kind points) as points B N 3 stay what they are.
 
         Raises:
-            ValueError: if the batch has some targets but not all, lacks a mask that a target names, or holds class
-                labels that the target does not have.
+            ValueError: if the batch has some targets but not all, or lacks a mask that a target names.
+            LabelValueError: if it holds class labels that the target does not have.
         """
         image = _plain(batchdata[IMAGE_KEY]).to(device=device, non_blocking=non_blocking, **kwargs)
         present = [name for name in self.targets if name in batchdata]
@@ -80,11 +85,28 @@ class PrepareTargets(PrepareBatch):
         def moved(key: str) -> torch.Tensor:
             return _plain(batchdata[key]).to(device=device, non_blocking=non_blocking)
 
-        labels = {
-            name: mark_unknown(moved(name), target, None if target.mask is None else moved(target.mask))
-            for name, target in self.targets.items()
-        }
+        labels = {}
+        for name, target in self.targets.items():
+            label, mask = moved(name), None if target.mask is None else moved(target.mask)
+            try:
+                labels[name] = mark_unknown(label, target, mask)
+            except LabelValueError as error:
+                raise LabelValueError(f"{error}{_place(batchdata, target, label, mask)}") from None
         return image, exclude_each_other(labels, self.exclusive)
+
+
+def _place(batch: Mapping[str, Any], target: Target, label: torch.Tensor, mask: torch.Tensor | None) -> str:
+    """Where the first wrong label of a batch is, as far as the batch tells."""
+    paths = getattr(batch[target.name], "meta", {}).get("filename_or_obj", [])
+    for number, patch in enumerate(batch_patches(batch)):
+        one = slice(number, number + 1)
+        try:
+            mark_unknown(label[one], target, None if mask is None else mask[one])
+        except LabelValueError:
+            path = paths[number] if number < len(paths) else f"sample {number} of the batch"
+            place = f", patch at {patch['start']} of size {patch['size']}" if "start" in patch else ""
+            return f". It is in {path}{place}"
+    return ""
 
 
 def exclude_each_other(labels: Mapping[str, torch.Tensor], groups: Sequence[Sequence[str]]) -> dict[str, torch.Tensor]:
@@ -111,7 +133,8 @@ def mark_unknown(label: torch.Tensor, target: Target, mask: torch.Tensor | None 
         mask: B 1 D H W, 0 where the target does not count.
 
     Raises:
-        ValueError: if a label holds a class that the target does not have; for a mask of points.
+        LabelValueError: if a label holds a class that the target does not have.
+        ValueError: for a mask of points.
     """
     label = label.float()
     if target.kind is Kind.POINTS and label.ndim == 3:
@@ -128,7 +151,7 @@ def mark_unknown(label: torch.Tensor, target: Target, mask: torch.Tensor | None 
     if target.channels == 1 or (target.activation is Activation.SIGMOID and label.shape[1] == target.channels):
         label = (label > 0).float()
     elif (highest := float(torch.where(unknown, 0, label).max())) >= target.channels:
-        raise ValueError(
+        raise LabelValueError(
             f"target '{target.name}' has {target.channels} channels, so classes 0 to {target.channels - 1}, but its "
             f"label holds {highest:g}; raise 'channels', or name the value in 'ignore_label'"
         )

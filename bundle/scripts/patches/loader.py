@@ -8,11 +8,11 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from monai.data import DataLoader, Dataset
+from monai.data import DataLoader, Dataset, list_data_collate
 from monai.data.utils import worker_init_fn
 
 from .patch_errors import LoaderError, PatchError
@@ -48,7 +48,7 @@ class PatchLoader(DataLoader):
         self.load_timeout = load_timeout
         # PyTorch looks after its workers at each timeout; ours is counted in these
         look_every = 0 if load_timeout is None or num_workers == 0 else min(_LOOK_EVERY, load_timeout)
-        options = {"worker_init_fn": begin_worker, "timeout": look_every} | options
+        options = {"worker_init_fn": begin_worker, "collate_fn": collate_alike, "timeout": look_every} | options
         super().__init__(dataset, num_workers, **options)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
@@ -96,6 +96,31 @@ def _death(which: str = "") -> LoaderError:
         f"a process that loads patches has died{which}; mostly it was killed because memory had run out: lower "
         "num_workers or chunk_cache, or take smaller patches"
     )
+
+
+def collate_alike(samples: Sequence[Any]) -> Any:
+    """MONAI's `list_data_collate` of samples that have the same keys and shapes.
+
+    Raises:
+        PatchError: names the keys in which they differ.
+    """
+    if all(isinstance(sample, Mapping) for sample in samples):
+        shapes = {
+            key: {str(_shape(sample.get(key))) for sample in samples} for key in {key for one in samples for key in one}
+        }
+        unlike = [f"'{key}' {' and '.join(sorted(found))}" for key, found in shapes.items() if len(found) > 1]
+        if unlike:
+            raise PatchError(
+                f"patches of one batch differ: {'; '.join(sorted(unlike))}. Transforms must leave all patches with the "
+                "same keys and shapes"
+            )
+    return list_data_collate(samples)
+
+
+def _shape(value: Any) -> Any:
+    if value is None:
+        return "missing"
+    return tuple(value.shape) if hasattr(value, "shape") else type(value).__name__
 
 
 def begin_worker(number: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,11 +80,12 @@ class NormalizeImage(Transform):
             found = value_statistics(image.detach().cpu().numpy().reshape(len(image), -1))  # C D H W -> C N
         return NormalizeImage(self.scheme, {"volumes": [found], "foreground": None}, self.nonfinite)
 
-    def __call__(self, image: torch.Tensor, volume: int = 0) -> torch.Tensor:
+    def __call__(self, image: torch.Tensor, volume: int = 0, start: Sequence[int] = (0, 0, 0)) -> torch.Tensor:
         """
         Args:
             image: C D H W, float.
             volume: index of its volume in the statistics.
+            start: first voxel of the image in its volume, for messages.
 
         Raises:
             ValueError: where statistics are missing or are those of another number of channels, or for NaN or infinity
@@ -93,9 +94,11 @@ class NormalizeImage(Transform):
         values = torch.as_tensor(convert_to_tensor(image, track_meta=False))
         finite = torch.isfinite(values)
         if (n_bad := values.numel() - int(finite.sum())) and self.nonfinite == ERROR:
+            place = (~finite).nonzero()[0, 1:].tolist()  # C D H W
+            voxel = [int(first) + n for first, n in zip(start, place, strict=True)]
             raise ValueError(
-                f"{n_bad} voxels are NaN or infinite; repair the image, or give the value that they take after "
-                "normalisation as 'nonfinite'"
+                f"{n_bad} voxels are NaN or infinite, the first at {voxel} (z y x); repair the image, or give the "
+                "value that they take after normalisation as 'nonfinite'"
             )
         if self.scheme == "none":
             done = values.clone()
@@ -121,9 +124,9 @@ class NormalizeImage(Transform):
             limits = np.array([_type_range(name) for name in found["dtype"]])
             return limits[:, 0], limits[:, 1] - limits[:, 0], None
         if self.scheme == "zscore_volume":
-            return found["mean"], _nonzero(found["std"]), None
+            return found["mean"], _nonzero(found["std"], found["mean"]), None
         if self.scheme == "ct":
-            return found["mean"], _nonzero(found["std"]), (found["low"], found["high"])
+            return found["mean"], _nonzero(found["std"], found["mean"]), (found["low"], found["high"])
         low, high = (found[n] for n in (("low", "high") if self.scheme == "percentile" else ("minimum", "maximum")))
         return low, _nonzero(np.subtract(high, low)), (low, high)
 
@@ -164,13 +167,13 @@ class NormalizeImaged(MapTransform):
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         sample = dict(data)
         patch = sample.get("patch") or {}
+        start = [int(n) for n in patch.get("start", (0, 0, 0))]
         for key in self.keys:
             try:
-                sample[key] = self.normalize(sample[key], int(patch.get("volume", 0)))
+                sample[key] = self.normalize(sample[key], int(patch.get("volume", 0)), start)
             except ValueError as error:
                 meta = getattr(sample[key], "meta", {})
-                start = [int(n) for n in patch.get("start", [])]
-                raise ValueError(f"{meta.get('filename_or_obj', key)}, patch at {start}: {error}") from error
+                raise ValueError(f"{meta.get('filename_or_obj', key)}, patch at {start}: {error}") from None
         return sample
 
 
@@ -185,18 +188,23 @@ def _mean_and_std(image: torch.Tensor, finite: torch.Tensor | None) -> tuple[tor
     flat = image.reshape(len(image), -1)  # C D H W -> C N
     if finite is None:
         std, mean = torch.std_mean(flat, dim=1, correction=0)
-        return mean, _nonzero(std)
+        return mean, _nonzero(std, mean)
     counted = finite.reshape(len(image), -1)
     number = counted.sum(dim=1).clamp(min=1)
-    mean = torch.where(counted, flat, 0).sum(dim=1) / number
+    mean = torch.where(counted, flat, 0).sum(dim=1, dtype=torch.float64) / number
     variance = torch.where(counted, flat - mean[:, None], 0).square().sum(dim=1) / number
-    return mean, _nonzero(variance.sqrt())
+    return mean.float(), _nonzero(variance.sqrt(), mean)
 
 
-def _nonzero(scale: Any) -> np.ndarray:
-    """Scales of constant images become 1."""
-    numbers = np.asarray(scale)
-    return np.where(numbers > 0, numbers, 1.0)
+def _nonzero(scale: Any, centre: Any = 0.0) -> np.ndarray:
+    """Scales of constant images become 1; rounding alone makes a deviation, of which nothing must be made.
+
+    Args:
+        scale: of each channel.
+        centre: mean of each channel, which float32 knows to 7 digits.
+    """
+    numbers = np.asarray(scale, np.float64)
+    return np.where(numbers > np.finfo(np.float32).eps * np.abs(np.asarray(centre)), numbers, 1.0)
 
 
 def _type_range(name: str) -> tuple[float, float]:

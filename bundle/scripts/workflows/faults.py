@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from traceback import walk_tb
 from types import TracebackType
 
-from ..engines import CheckpointWriteError, NonFiniteLossError
+from ..engines import CheckpointWriteError, LabelValueError, NonFiniteLossError
 from ..patches import LoaderError, PatchError
 from ..volumes import CorruptChunkError, RemoteError
 from .config_place import config_place
@@ -22,7 +22,10 @@ class RunError(ValueError):
 
 
 _UNREADABLE = (CorruptChunkError, RemoteError)
-_SHOWN_PLAINLY = (RunError, PatchError, LoaderError, *_UNREADABLE, NonFiniteLossError, CheckpointWriteError)
+_SHOWN_PLAINLY = (
+    *(RunError, PatchError, LoaderError, *_UNREADABLE),
+    *(LabelValueError, NonFiniteLossError, CheckpointWriteError),
+)
 
 _MOST_FAULTS = 18
 _MOST_CHARACTERS = 3600

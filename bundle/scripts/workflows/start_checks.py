@@ -17,6 +17,7 @@ from ..networks import check_patch_size
 from ..patches import volume_faults
 from .components import component_faults
 from .faults import raise_faults, root_message, show_run_errors_plainly
+from .folders import folder_faults
 from .network_size import network_size_faults
 from .processes import first_process_finds
 from .reference_faults import reference_faults, warn_of_misspelt_keys
@@ -69,6 +70,7 @@ def _settings_and_data_faults(parser: ConfigParser) -> list[str]:
     if faults := written_faults(parser):
         return faults
     faults = component_faults(parser) + setting_faults(parser, collect)
+    faults += collect(lambda: folder_faults({key: value_of(parser, key) for key in ("output_dir", "ckpt_dir")}))
     bad_targets = target_table_faults(parser)
     faults += bad_targets
     if not bad_targets:
