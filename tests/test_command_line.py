@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 import logging
+import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -155,6 +158,21 @@ def test_statuses_say_how_it_ended(monkeypatch, capsys, example_verb, fault, cod
         run_main(monkeypatch, "plan", "here", "--fault", fault)
     assert ended.value.code == code
     assert ("interrupted" in capsys.readouterr().err) == (fault == "interrupt")
+
+
+def test_a_verb_that_is_terminated_says_so(monkeypatch, capsys):
+    def plan() -> None:
+        """Plan."""
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
+
+    monkeypatch.setattr(command_line.Verbs, "__getitem__", lambda self, name: plan)
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as ended:
+        run_main(monkeypatch, "plan")
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "terminated\n"
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_version(monkeypatch, capsys):

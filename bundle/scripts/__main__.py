@@ -15,7 +15,10 @@ __all__ = ["VERBS", "main"]
 
 
 def main() -> None:
-    """Run a verb; an error in what was asked for ends with one line and status 1, a wrong word with status 2."""
+    """Run a verb; an error in what was asked for ends with one line and status 1, a wrong word with status 2.
+
+    Ctrl-C ends it with 130, SIGTERM with 143.
+    """
     words = sys.argv[1:]
     program = "polytome" if Path(sys.argv[0]).stem == "polytome" else "python -m scripts"
     if words[:2] == ["--", "--completion"]:
@@ -37,7 +40,10 @@ def _run(words: list[str], program: str) -> None:
         if {"--help", "-h"} & set(words[1:]):  # a verb that takes any option would take this one, too
             words = [name, "--", "--help"]
         check_words(verb, words[1:])
-        fire.Fire({name: verb}, command=words, name=program)
+        from scripts.blockwise import orderly_exit  # imports the libraries
+
+        with orderly_exit():
+            fire.Fire({name: verb}, command=words, name=program)
     except UsageError as error:
         help_of = f"{words[0]} --help" if words[0] in VERBS else "--help"
         print(f"error: {error}\n{program} {help_of} says more", file=sys.stderr)

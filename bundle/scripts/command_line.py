@@ -78,7 +78,7 @@ def overview() -> str:
             *lines,
             "",
             "exit status: 0 done; 1 what was asked for is not possible, and the last line says why;",
-            "             2 a verb or an option that there is not; 130 interrupted.",
+            "             2 a verb or an option that there is not; 130 interrupted; 143 terminated.",
         ]
     )
 

@@ -47,7 +47,7 @@ SWEEP = {
 }  # fmt: skip
 
 SCENES = {
-    "bundle": ("README.md", "configuration.md", "index.md", "inference.md", "training.md"),
+    "bundle": ("README.md", "configuration.md", "index.md", "inference.md", "security.md", "training.md"),
     "SheetNorm": ("from_sheetnorm.md",),
     "others": (
         "command_line.md",

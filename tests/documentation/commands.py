@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "bundle"
 
 PLAIN = (
-    *(".", "cat", "cd", "cp", "curl", "mkdir", "pip", "python3", "python3.11", "source"),
+    *(".", "cat", "cd", "cp", "curl", "mkdir", "pip", "pip-audit", "python3", "python3.11", "source"),
     "label-venv/bin/python",
 )
 """Programs that are not this project's; whether they are called rightly is not checked here."""

@@ -64,6 +64,8 @@ EXECUTED: tuple[tuple[str, str, str], ...] = (
     ("bundle/docs/process.md", r"--keep", "tests/bundle/test_process.py"),
     ("bundle/docs/process.md", r"", HERE),
     ("bundle/docs/python.md", r"", "tests/bundle/test_python_examples.py"),
+    ("bundle/docs/security.md", r"scripts check", HERE),
+    ("bundle/docs/security.md", r"", "not executed: installs a package, and asks PyPI"),
     (
         "bundle/docs/training.md",
         r"import-nnunet ",

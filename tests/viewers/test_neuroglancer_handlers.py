@@ -113,6 +113,24 @@ def test_only_this_machine_reaches_the_server(page):
         socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("evil.example", 403), ("evil.example:80", 403), ("127.0.0.1.evil.example", 403), ("", 403), ("localhost:9", 200)],
+)
+def test_a_foreign_host_is_refused_whatever_it_asks_for(page, host, status):
+    for path in (
+        urllib.parse.urlsplit(page.url).path,
+        f"{addresses(page)[0]}zarr.json",
+        f"{addresses(page)[1]}0/zarr.json",
+    ):
+        connection = http.client.HTTPConnection("127.0.0.1", urllib.parse.urlsplit(page.url).port, timeout=20)
+        connection.putrequest("GET", path, skip_host=True)
+        connection.putheader("Host", host)
+        connection.endheaders()
+        assert connection.getresponse().status == status
+        connection.close()
+
+
 def test_chunks_of_a_tiff_are_read_when_they_are_asked_for(page):
     path = addresses(page)[1]
     assert json.loads(ask(page, f"{path}0/zarr.json")[2])["shape"] == [6, 5, 7]

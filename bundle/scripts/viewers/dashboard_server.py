@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 from .dashboard_data import RunFolder
 from .dashboard_files import as_json
 from .dashboard_page import page_script, page_style, served_page
+from .own_host import is_own_host
 
 ADDRESS = "127.0.0.1"
-
-_OWN_NAMES = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?", re.IGNORECASE)
 
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; base-uri 'none'; "
@@ -88,7 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        if not _OWN_NAMES.fullmatch(self.headers.get("Host", "")):
+        if not is_own_host(self.headers.get("Host", "")):
             self._refuse(HTTPStatus.FORBIDDEN, "this dashboard is for 127.0.0.1 and localhost alone")
             return
         path = urlsplit(self.path).path  # as sent: nothing is decoded, so that no name is written in two ways

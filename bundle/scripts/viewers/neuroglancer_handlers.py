@@ -8,11 +8,13 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tornado.web import HTTPError, RequestHandler, StaticFileHandler
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, ErrorHandler, HTTPError, RequestHandler, StaticFileHandler
 
 from ..volumes import RemoteError
 from .neuroglancer_chunks import ReadArray
 from .neuroglancer_store import LayerStore
+from .own_host import is_own_host
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,18 @@ class ChunkHandler(RequestHandler):
             raise HTTPError(404)
         self.set_header("Content-Type", _BYTES)
         self.finish(content)
+
+
+def refuse_foreign_hosts(app: Application) -> None:
+    """Answer 403 to every request whose Host is not this machine, whatever it asks for."""
+    find = app.find_handler
+
+    def find_or_refuse(request: HTTPServerRequest, **kwargs: Any) -> Any:
+        if is_own_host(request.headers.get("Host", "")):
+            return find(request, **kwargs)
+        return app.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
+
+    app.find_handler = find_or_refuse  # type: ignore[method-assign]
 
 
 def store_handlers(prefix: str, store: LayerStore) -> list[tuple[str, type[RequestHandler], dict[str, Any]]]:

@@ -17,7 +17,8 @@ ADDRESS = "127.0.0.1"
 class NeuroglancerPage:
     """A page that shows layers, until `close`.
 
-    Page and voxels come from one server on the loopback interface, under addresses that hold a random token. It gives
+    Page and voxels come from one server on the loopback interface, under addresses that hold a random token; a request
+    whose Host is not this machine is refused. It gives
     the bytes of the stored arrays that were asked for and of nothing else, and computes chunks of what the client
     cannot read itself.
 
@@ -44,7 +45,7 @@ class NeuroglancerPage:
             from neuroglancer.server import Server
             from neuroglancer.viewer_base import ViewerBase
 
-            from .neuroglancer_handlers import store_handlers
+            from .neuroglancer_handlers import refuse_foreign_hosts, store_handlers
         except ImportError as error:
             raise ImportError(
                 f"{error}: viewing needs the package neuroglancer; install it with: pip install 'polytome[view]'"
@@ -56,6 +57,7 @@ class NeuroglancerPage:
         for n, (store, layer_state) in enumerate(zip(stores, state["layers"], strict=True)):
             self._server.app.add_handlers(".*", store_handlers(f"/stores/{token}/{n}", store))
             layer_state["source"] = f"{origin}/stores/{token}/{n}/|zarr{store.zarr_format}:"
+        refuse_foreign_hosts(self._server.app)
         self.viewer = ViewerBase(allow_credentials=False)
         self.viewer.set_state(state)
         self._server.viewers[self.viewer.token] = self.viewer

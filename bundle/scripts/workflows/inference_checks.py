@@ -98,7 +98,11 @@ def _evaluator_faults(parser: ConfigParser) -> list[str]:
     if not _is_only_loaded() and "streaming" in parser and value_of(parser, "streaming"):
         for number in range(len(value_of(parser, "dataset"))):
             value_of(parser, "dataset")[number]  # opens it, and reads nothing
-    return engine_faults(evaluator, "evaluator")
+    faults = engine_faults(evaluator, "evaluator")
+    loader = evaluator.data_loader
+    if hasattr(loader, "collate_fn") and not callable(loader.collate_fn):
+        faults.append(f"dataloader: collate_fn must be something that can be called; got {loader.collate_fn!r}")
+    return faults
 
 
 def _is_only_loaded() -> bool:

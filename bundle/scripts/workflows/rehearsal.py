@@ -64,6 +64,7 @@ def rehearse(parser: ConfigParser, faults_of: Callable[[Callable[[], list[str]]]
                 if name in parser
                 for fault in engine_faults(trials[0].get_parsed_content(name), name)
             ]
+            faults += _part_faults(trials[0])
             if not faults:
                 _step_learning_rate(trials[0])
                 _load_one(trials[0])
@@ -78,10 +79,12 @@ def rehearse(parser: ConfigParser, faults_of: Callable[[Callable[[], list[str]]]
 
 def _made_up(parser: ConfigParser, folder: str) -> ConfigParser:
     rows: Sequence[Mapping[str, Any]] = parser.get_parsed_content("sliced_volumes")
-    size = [int(n) for n in parser.get_parsed_content("read_shape")]
+    size = parser.get_parsed_content("read_shape")
+    if not isinstance(size, Sequence) or not all(isinstance(n, int) for n in size):
+        raise ValueError(f"read_shape: expected the patch's voxels z, y, x; got {size!r}")
     first = next((n for n, row in enumerate(rows) if row.get("split") != "val"), 0)
     low, _ = volume_box(rows[first], open_images(rows[first])[0])
-    patch = {"volume": first, "start": list(low), "size": size}
+    patch = {"volume": first, "start": list(low), "size": list(size)}
     targets = parse_targets(parser.get_parsed_content("targets"))
     labels = {name: target for name, target in targets.items() if target.kind is Kind.LABEL}
     values: dict[str, Any] = {
@@ -139,6 +142,28 @@ def engine_faults(engine: Any, name: str) -> list[str]:
         f"{name}: its {part} must be something that can be called, a component; got {getattr(engine, part)!r}"
         for part in _CALLED
         if hasattr(engine, part) and not callable(getattr(engine, part))
+    ]
+
+
+def _part_faults(trial: ConfigParser) -> list[str]:
+    """Parts that are used after the first batch only: transforms of validation, its score, objects of checkpoints."""
+    faults = []
+    if "validate#preprocessing" in trial:
+        transforms = getattr(trial.get_parsed_content("validate#preprocessing"), "transforms", ())
+        faults += [
+            f"validate#preprocessing: expected transforms; got {transform!r}"
+            for transform in transforms
+            if not callable(transform)
+        ]
+    if "validate#evaluator" in trial:
+        state = trial.get_parsed_content("validate#evaluator").state
+        if getattr(state, "key_metric_name", None) is None:
+            faults.append("validate#evaluator: has no key_val_metric, by whose score the best model is chosen")
+    objects = trial.get_parsed_content("run_checkpoint#objects") if "run_checkpoint#objects" in trial else {}
+    return faults + [
+        f"run_checkpoint#objects#{name}: expected an object with state_dict and load_state_dict; got {value!r}"
+        for name, value in objects.items()
+        if value is not None and not (hasattr(value, "state_dict") and hasattr(value, "load_state_dict"))
     ]
 
 

@@ -160,6 +160,7 @@ _RULES: dict[str, _Rule] = {
     "n_workers": _WORKERS.or_null(),
     "random_seed": _SEED,
     "model_name": _NAME,
+    "overlap": _Rule("at least 0 and below 1", lambda value: _is_number(value) and 0 <= value < 1).or_each(),
     "split_method": _Rule(f"one of {', '.join(SPLIT_METHODS)}", lambda value: value in SPLIT_METHODS),
 }
 """Other choices among words are checked by the components that take them, which name them."""

@@ -33,7 +33,8 @@ def read_weights(path: str | Path, key: str = "network") -> Mapping[str, torch.T
             "give a state dictionary of tensors, as torch.save(network.state_dict(), path) writes it"
         ) from error
     except (RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path} is no weights file: {str(error).splitlines()[0] or type(error).__name__}") from error
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{path} is no weights file: {said}") from error
     found = stored.get(key, stored) if isinstance(stored, Mapping) else stored
     if not isinstance(found, Mapping) or not all(isinstance(value, torch.Tensor) for value in found.values()):
         raise ValueError(
