@@ -53,7 +53,8 @@ class Training:
         Raises:
             FileNotFoundError: for a checkpoint that is not there.
         """
-        found = {parsed.epoch: path for path, parsed in list_checkpoints(self.checkpoints, self.name).items()}
+        listed = list_checkpoints(self.checkpoints, self.name)
+        found = {parsed.epoch: path for path, parsed in listed.items() if parsed.iteration is None}
         for epoch, file in self.weights.items():
             if epoch not in found:
                 raise FileNotFoundError(
