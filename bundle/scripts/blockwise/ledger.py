@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from .run_folder import RunFolder
 
@@ -73,7 +73,7 @@ class Ledger:
 @functools.lru_cache(maxsize=4096)
 def _outcome(content: bytes) -> dict[str, Any]:
     """What a text says; the blocks around the one at work are asked for again and again."""
-    return json.loads(content)
+    return cast(dict[str, Any], json.loads(content))
 
 
 def _as_text(outcome: Mapping[str, Any]) -> bytes:

@@ -155,8 +155,8 @@ class RunGroup:
             )
 
     def _finished_header(self) -> dict[str, Any] | None:
-        attributes = self._attributes() or {}
-        return attributes.get(ATTRIBUTE, {}).get(_RUN)
+        own = (self._attributes() or {}).get(ATTRIBUTE)
+        return own.get(_RUN) if isinstance(own, dict) else None
 
     def _attributes(self) -> dict[str, Any] | None:
         """Attributes of the group at the path; `None` where there is none."""

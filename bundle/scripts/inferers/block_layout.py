@@ -121,7 +121,8 @@ class BlockLayout:
         starts = self.grid.starts[axis]
         first = np.searchsorted(starts, low - self.grid.roi_size[axis], side="right")
         last = np.searchsorted(starts, high, side="left")
-        return np.unique(np.maximum(starts[first:last], 0) // self.block_size[axis]).tolist()
+        numbers: list[int] = np.unique(np.maximum(starts[first:last], 0) // self.block_size[axis]).tolist()
+        return numbers
 
     def touched_by(self, boxes: Iterable[Box]) -> set[Block]:
         """Blocks whose windows touch any of the boxes."""

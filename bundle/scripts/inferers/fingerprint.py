@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -50,8 +50,10 @@ def stored_fingerprint(path: str) -> str | None:
             attributes: dict[str, Any] = open_node(folder).attrs.asdict()
         except (FileNotFoundError, ValueError):
             continue
-        if "run" in attributes.get(ATTRIBUTE, {}):
-            return attributes[ATTRIBUTE]["run"]["network"]
+        own = attributes.get(ATTRIBUTE)
+        run = own.get("run") if isinstance(own, Mapping) else None
+        if isinstance(run, Mapping):
+            return cast(str | None, run["network"])
     return None
 
 

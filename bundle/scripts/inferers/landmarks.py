@@ -217,7 +217,8 @@ class LandmarkInferer(Inferer):
         target, windows = self._target_of(network), self._windows(shape, network)
 
         def predict(x: torch.Tensor) -> torch.Tensor:
-            return network(x, *args, **kwargs)[target].float()
+            heatmaps: torch.Tensor = network(x, *args, **kwargs)[target]
+            return heatmaps.float()
 
         return lambda x: torch.as_tensor(windows(x, predict))
 

@@ -104,7 +104,7 @@ def finalise(logits: np.ndarray, covered: np.ndarray, target: Target, form: Outp
         values = values.argmax(axis=0, keepdims=True)  # C D H W -> 1 D H W
         return np.where(covered, values, 0).astype(form.dtype)
     if form.attributes.get("values") == "mask":
-        return (covered & (values >= form.attributes["threshold"])).astype(form.dtype)
+        return np.asarray(covered & (values >= form.attributes["threshold"]), form.dtype)
     values = np.where(covered, values, 0)
     return encode(values, form.encoding, form.dtype) if form.encoding else values.astype(form.dtype)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -76,7 +76,7 @@ class AxisLayout:
     def to_cdhw(self, block: np.ndarray) -> np.ndarray:
         """Move the axes of a stored block, t of length 1, to C D H W (a view)."""
         order, index = _to_cdhw(self.names)
-        return block.transpose(order)[index]  # stored order -> [T] [C] [D] H W -> C D H W
+        return cast(np.ndarray, block.transpose(order)[index])  # stored order -> [T] [C] [D] H W -> C D H W
 
 
 @cache

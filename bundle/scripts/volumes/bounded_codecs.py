@@ -41,7 +41,7 @@ _PIECE = 2**20
 _KINDS = {BloscCodec: "blosc", GzipCodec: "gzip", ZstdCodec: "zstd"}
 
 
-def bounded(array: zarr.Array) -> zarr.Array:
+def bounded(array: zarr.Array[Any]) -> zarr.Array[Any]:
     """The same array, whose compressed chunks are looked at before they are decompressed."""
     metadata: Any = array.metadata
     if metadata.zarr_format == 3:

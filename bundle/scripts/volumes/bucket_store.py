@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from zarr.storage import ObjectStore
 
@@ -155,7 +155,7 @@ def bucket_region(bucket: str) -> str | None:
     request = urllib.request.Request(f"{AWS}/{bucket}", method="HEAD")
     try:
         with urllib.request.urlopen(request, timeout=min(5.0, Patience.of_environment().timeout)) as answer:
-            return answer.headers.get("x-amz-bucket-region")
+            return cast(str | None, answer.headers.get("x-amz-bucket-region"))
     except urllib.error.HTTPError as error:  # as for a bucket in another region, or one that is not ours to list
         with error:
             return error.headers.get("x-amz-bucket-region")

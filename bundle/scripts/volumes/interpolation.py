@@ -43,7 +43,8 @@ class AxisMap:
 
     def nearest(self, first: int, count: int) -> np.ndarray:
         """Like `owners`, the outermost source voxels standing for all beyond."""
-        return np.clip(self.owners(first, count), 0, self.extent - 1)
+        owners: np.ndarray = np.clip(self.owners(first, count), 0, self.extent - 1)
+        return owners
 
     def linear(self, first: int, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The two source voxels that each target voxel lies between, and the weight (float32) of the second one.
@@ -173,4 +174,5 @@ def _between(
         low, high = values(low), values(high)
     high -= low
     high *= tap[2].reshape([-1 if n == axis else 1 for n in range(4)])
-    return np.add(low, high, out=low if out is None else out)
+    total: np.ndarray = np.add(low, high, out=low if out is None else out)
+    return total

@@ -125,7 +125,7 @@ def landmarks_to_voxels(landmarks: Landmarks, volume: Volume, voxels_of: Volume 
         stored = _stored(voxels_of)[1]
     places = convert_landmarks(landmarks, PHYSICAL, stored).points
     along = places[:, list(axis_order(axes))]
-    return (along - np.array(volume.translation)) / np.array(volume.spacing)
+    return np.asarray((along - np.array(volume.translation)) / np.array(volume.spacing), np.float64)
 
 
 def convert_landmarks(landmarks: Landmarks, frame: str, volume: Volume) -> Landmarks:

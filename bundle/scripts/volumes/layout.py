@@ -68,7 +68,7 @@ class ArrayLayout:
         """Shards of an array that holds C, D, H, W."""
         return (shape[0], *self.shards) if self.shards and self.channel_axis else self.shards
 
-    def differences(self, array: zarr.Array, shape: Sequence[int]) -> list[str]:
+    def differences(self, array: zarr.Array[Any], shape: Sequence[int]) -> list[str]:
         """In which respects an array is not laid out like one of these that holds C, D, H, W; in words."""
         wanted = {
             "shape": self.array_shape(shape),

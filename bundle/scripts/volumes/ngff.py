@@ -122,7 +122,7 @@ def _path_inside(path: Any, where: str) -> str:
         raise MetadataError(
             f"{where}: the OME-Zarr metadata list a dataset at {shown(path)}; expected a path inside the group, as '0'"
         )
-    return path
+    return str(path)
 
 
 def _axes(entry: Mapping[str, Any], where: str) -> tuple[str, list[str | None]]:

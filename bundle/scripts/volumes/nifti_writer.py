@@ -104,7 +104,7 @@ def nifti_affine(volume: Volume, like: Volume | None = None) -> np.ndarray:
     """
     carrier = next((v for v in (like, volume) if v is not None and "nifti_affine" in v.attributes), None)
     if carrier is None:
-        return _REVERSE @ volume.affine @ _REVERSE
+        return np.asarray(_REVERSE @ volume.affine @ _REVERSE)
     if None not in (volume.unit, carrier.unit) and volume.unit != carrier.unit:
         raise ValueError(
             f"{volume.path} is in {volume.unit}, {carrier.path} in {carrier.unit}; expected one unit, since the one is "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from .source import FileSource, OpenedArray
@@ -20,7 +22,7 @@ class NpySource(FileSource):
 
     def open_handle(self) -> np.ndarray:
         try:
-            return np.load(self.path, mmap_mode="r", allow_pickle=False)
+            return cast(np.ndarray, np.load(self.path, mmap_mode="r", allow_pickle=False))
         except (ValueError, EOFError, OverflowError) as error:
             raise ValueError(f"{self.path}: not a readable .npy array of numbers: {error}") from error
 

@@ -273,7 +273,7 @@ def _unit_vectors(weighted: np.ndarray) -> np.ndarray:
 
 
 def _position(volume: Volume, index: int | np.ndarray) -> np.ndarray:
-    return np.array(volume.translation) + index * np.array(volume.spacing)
+    return np.asarray(np.array(volume.translation) + index * np.array(volume.spacing))
 
 
 def _first_edge(volume: Volume) -> np.ndarray:

@@ -43,7 +43,7 @@ class ShardIndex:
     at_end: bool
 
     @classmethod
-    def of(cls, array: zarr.Array) -> ShardIndex | None:
+    def of(cls, array: zarr.Array[Any]) -> ShardIndex | None:
         """The index of an array; `None` for an array without shards, or whose index is stored in another way."""
         codecs: Any = getattr(array.metadata, "codecs", ())
         if array.shards is None or len(codecs) != 1 or not isinstance(codecs[0], ShardingCodec):

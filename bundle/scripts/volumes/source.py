@@ -82,7 +82,7 @@ class ArraySource(ABC):
             min(-(-s.stop // n) * n, size) - s.start // n * n
             for s, n, size in zip(selection, self.chunks, self.shape, strict=True)
         )
-        return math.prod(extents) * self.dtype.itemsize
+        return int(math.prod(extents) * self.dtype.itemsize)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_handle": None}

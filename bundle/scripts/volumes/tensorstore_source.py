@@ -42,11 +42,11 @@ class TensorStoreSource(ZarrSource):
         array: the array where it is open already.
     """
 
-    def __init__(self, path: str, array: zarr.Array | None = None) -> None:
+    def __init__(self, path: str, array: zarr.Array[Any] | None = None) -> None:
         super().__init__(path, array)
         self._handle = None  # that of `ZarrSource`; tensorstore starts in the process that reads
 
-    def open_handle(self) -> tensorstore.TensorStore | zarr.Array:
+    def open_handle(self) -> tensorstore.TensorStore | zarr.Array[Any]:
         array = self.open_array()
         if not may_use_tensorstore(self._handle):
             return array
@@ -80,7 +80,7 @@ class TensorStoreSource(ZarrSource):
             raise
 
     def _open_tensorstore(
-        self, array: zarr.Array, context: tensorstore.Context | None = None
+        self, array: zarr.Array[Any], context: tensorstore.Context | None = None
     ) -> tensorstore.TensorStore:
         store = tensorstore.open(local_spec(self.path, array), open=True, read=True, context=context).result()
         found = tuple(store.shape), store.dtype.numpy_dtype
@@ -89,7 +89,7 @@ class TensorStoreSource(ZarrSource):
         return store
 
 
-def fastest_source(path: str, array: zarr.Array) -> ZarrSource:
+def fastest_source(path: str, array: zarr.Array[Any]) -> ZarrSource:
     """The fastest reader that there is for a zarr array.
 
     Args:
@@ -99,7 +99,7 @@ def fastest_source(path: str, array: zarr.Array) -> ZarrSource:
     return ZarrSource(path, array) if is_url(path) else TensorStoreSource(path, array)
 
 
-def local_spec(path: str, array: zarr.Array) -> dict[str, Any]:
+def local_spec(path: str, array: zarr.Array[Any]) -> dict[str, Any]:
     """How tensorstore is told to open a zarr array in a local folder."""
     return {
         "driver": _DRIVERS[array.metadata.zarr_format],

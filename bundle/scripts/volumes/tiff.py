@@ -38,9 +38,9 @@ class TiffSource(FileSource):
         self.shape, self.chunks = tuple(array.shape), tuple(array.chunks)
         check_sizes(path, self.shape, self.chunks, self.dtype)
 
-    def open_handle(self) -> zarr.Array:
+    def open_handle(self) -> zarr.Array[Any]:
         tiff = tifffile.TiffFile(self.path)
-        array = cast(zarr.Array, zarr.open(tiff.series[0].aszarr(level=0), mode="r"))
+        array = cast("zarr.Array[Any]", zarr.open(tiff.series[0].aszarr(level=0), mode="r"))
         weakref.finalize(array, tiff.close)
         return array
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import tensorstore
@@ -19,7 +19,7 @@ from .volume import open_volume
 logger = logging.getLogger(__name__)
 
 Box = tuple[slice, slice, slice]
-Handle = tensorstore.TensorStore | zarr.Array
+Handle: TypeAlias = "tensorstore.TensorStore | zarr.Array[Any]"
 
 _CONTEXT = {"file_io_sync": False}
 """Chunks outlive the process, but perhaps not the machine, as those of zarr-python; to wait for the disk takes long."""
@@ -103,7 +103,7 @@ class WritableArray:
             self._handle, self._handle_owner = handle, os.getpid()
         return handle
 
-    def _open_tensorstore(self, array: zarr.Array) -> Handle:
+    def _open_tensorstore(self, array: zarr.Array[Any]) -> Handle:
         spec = local_spec(self.path, array) | {"context": _CONTEXT}
         try:
             return tensorstore.open(spec, open=True, read=True, write=True).result()
@@ -116,7 +116,7 @@ class WritableArray:
         logger.info("%s: zarr-python writes the voxels, since tensorstore cannot: %s", self.path, reason)
 
 
-def _open_array(path: str) -> zarr.Array:
+def _open_array(path: str) -> zarr.Array[Any]:
     array = zarr.open_array(open_store(path, read_only=False), mode="r+")
     return array.with_config({"write_empty_chunks": False})
 

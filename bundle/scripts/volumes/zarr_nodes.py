@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import zarr
 from zarr.abc.store import Store
@@ -12,7 +13,7 @@ from .errors import CannotListError, MetadataError
 from .metadata_documents import shown
 from .stores import open_store
 
-Node = zarr.Array | zarr.Group
+Node = zarr.Array[Any] | zarr.Group
 
 _REFUSALS = (ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, NotImplementedError)
 """What zarr-python, numcodecs and NumPy raise for codecs, types and fill values that they do not understand."""
@@ -36,7 +37,7 @@ def open_node(path: str, store: Store | None = None) -> Node:
         return zarr.open(store or open_store(path), mode="r", use_consolidated=False)
 
 
-def open_array(path: str, store: Store | None = None) -> zarr.Array:
+def open_array(path: str, store: Store | None = None) -> zarr.Array[Any]:
     """Open an array, to be read; raises as `open_node`, and ValueError for a group."""
     node = open_node(path, store)
     if not isinstance(node, zarr.Array):

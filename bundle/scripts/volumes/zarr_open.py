@@ -58,7 +58,7 @@ def open_zarr(path: str, level: int | None, spacing: Triple | None) -> OpenedArr
     return _level_of_group(fastest_source(array_path, array), array, multiscale, chosen, attributes)
 
 
-def _open_node(path: str) -> zarr.Array | zarr.Group:
+def _open_node(path: str) -> zarr.Array[Any] | zarr.Group:
     store = open_store(path)
     try:
         return open_node(path, store)
@@ -73,7 +73,7 @@ def _open_node(path: str) -> zarr.Array | zarr.Group:
         ) from None
 
 
-def _open_array(path: str, array: zarr.Array, level: int | None) -> OpenedArray:
+def _open_array(path: str, array: zarr.Array[Any], level: int | None) -> OpenedArray:
     if level not in (None, 0):
         raise ValueError(f"{path} is one array, so level {level} does not exist; expected level 0, or its group's path")
     source, attributes = fastest_source(path, array), dict(array.attrs)
@@ -91,7 +91,7 @@ def _open_array(path: str, array: zarr.Array, level: int | None) -> OpenedArray:
 
 
 def _level_of_group(
-    source: ArraySource, array: zarr.Array, multiscale: Multiscale, level: Level, attributes: dict[str, Any]
+    source: ArraySource, array: zarr.Array[Any], multiscale: Multiscale, level: Level, attributes: dict[str, Any]
 ) -> OpenedArray:
     return OpenedArray(source, multiscale.axes, level.grid, attributes | dict(array.attrs))
 

@@ -46,7 +46,7 @@ class ZarrSource(ArraySource):
         array: the array where it is open already.
     """
 
-    def __init__(self, path: str, array: zarr.Array | None = None) -> None:
+    def __init__(self, path: str, array: zarr.Array[Any] | None = None) -> None:
         super().__init__(path)
         array = self.open_array() if array is None else array
         self._handle, self._handle_owner = bounded(array), os.getpid()
@@ -63,7 +63,7 @@ class ZarrSource(ArraySource):
         self._documents = ("zarr.json",) if array.metadata.zarr_format == 3 else (".zarray",)
         self._cache_owner = object()  # another one in every copy
 
-    def open_array(self) -> zarr.Array:
+    def open_array(self) -> zarr.Array[Any]:
         """Open the array with zarr-python."""
         return bounded(open_array(self.path))
 
@@ -228,7 +228,7 @@ def _is_filled(block: np.ndarray, fill_value: Any) -> bool:
     return bool((block == fill_value).all() if fill_value == fill_value else np.isnan(block).all())
 
 
-def _key_encoding(array: zarr.Array) -> tuple[str, str]:
+def _key_encoding(array: zarr.Array[Any]) -> tuple[str, str]:
     """What stands before and between the numbers of a chunk key."""
     metadata: Any = array.metadata
     if metadata.zarr_format == 2:
