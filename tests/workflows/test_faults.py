@@ -90,10 +90,11 @@ def test_a_chunk_that_cannot_be_read_is_named_and_not_what_its_codec_said():
     assert root_message(error) == "scan.zarr: chunk 'c/0/0/0' ..."
 
 
-def test_a_server_that_does_not_answer_is_told_without_traceback():
-    body = "from scripts.volumes import RemoteError\nshow_run_errors_plainly()\n"
-    body += "try:\n    raise RemoteError('https://x/scan.zarr: no answer')\n"
-    body += "except OSError as error:\n    raise ValueError('y') from error"
+@pytest.mark.parametrize("kind", ["RemoteError", "StalledError", "MetadataError", "CorruptChunkError", "OSError"])
+def test_a_store_that_cannot_be_read_is_told_without_traceback(kind):
+    body = "from scripts.volumes import *\nshow_run_errors_plainly()\n"
+    body += f"try:\n    raise {kind}('https://x/scan.zarr: no answer')\n"
+    body += "except Exception as error:\n    raise RuntimeError('y') from error"
     done = run(body)
     assert done.returncode == 1
     assert done.stderr == "error: https://x/scan.zarr: no answer\n"

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from ..engines import CheckpointWriteError, LabelValueError, NonFiniteLossError
 from ..patches import LoaderError, PatchError
-from ..volumes import CorruptChunkError, RemoteError
+from ..volumes import CorruptChunkError, MetadataError, RemoteError, StalledError
 from .config_place import config_place
 
 logger = logging.getLogger(__name__)
@@ -21,10 +21,11 @@ class RunError(ValueError):
     """A run cannot start; the message lists every fault that was found."""
 
 
-_UNREADABLE = (CorruptChunkError, RemoteError)
+_UNREADABLE = (CorruptChunkError, MetadataError, RemoteError, StalledError)
 _SHOWN_PLAINLY = (
     *(RunError, PatchError, LoaderError, *_UNREADABLE),
     *(LabelValueError, NonFiniteLossError, CheckpointWriteError),
+    OSError,  # what the system refuses: a full disk, a file that is gone or closed
 )
 
 _MOST_FAULTS = 18
