@@ -77,6 +77,15 @@ def rehearse(parser: ConfigParser, faults_of: Callable[[Callable[[], list[str]]]
                 _close(trial)
 
 
+def alone(config: Any) -> Any:
+    """A config whose networks are not connected with those of other processes, which do not rehearse."""
+    if isinstance(config, Mapping):
+        if str(config.get("_target_", "")).endswith("DistributedDataParallel"):
+            return config["module"]
+        return {key: alone(value) for key, value in config.items()}
+    return [alone(value) for value in config] if isinstance(config, list) else config
+
+
 def _made_up(parser: ConfigParser, folder: str) -> ConfigParser:
     rows: Sequence[Mapping[str, Any]] = parser.get_parsed_content("sliced_volumes")
     size = parser.get_parsed_content("read_shape")
@@ -99,7 +108,7 @@ def _made_up(parser: ConfigParser, folder: str) -> ConfigParser:
         },
         "image_statistics": _statistics(rows),
     }
-    trial = ConfigParser(copy.deepcopy(parser.config), globals=parser.globals)
+    trial = ConfigParser(alone(copy.deepcopy(parser.config)), globals=parser.globals)
     trial.locator = parser.locator
     for name in values:
         if name in trial:
