@@ -179,7 +179,7 @@ def causes(error: BaseException | None) -> str:
         ({"rotation_planes": ["xy"]}, "rotation_planes must be a list of names out of zy, zx, yx; got 'xy'"),
         ({"precision": "fp16"}, "precision 'fp16' needs CUDA, but the device is 'cpu'"),
         ({"on_bad_chunk": "ignore"}, "on_bad_chunk must be one of error, fill; got 'ignore'"),
-        ({"threshold": 2}, "threshold must be a probability between 0 and 1, or null; got 2"),
+        ({"threshold": 2}, "threshold must be a number from 0 to 1, or null; got 2"),
         ({"shard_size": [32, 32, 32]}, "shard_size [32, 32, 32] needs chunk_size"),
         ({"weights": ["nowhere.pt"]}, "weights nowhere.pt do not exist"),
     ],
