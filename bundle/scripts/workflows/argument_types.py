@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections import abc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -61,11 +60,15 @@ def _fits(value: Any, hint: Any) -> bool:
     if isinstance(value, Mapping):
         return issubclass(dict, kind)
     if isinstance(value, str):
-        is_other = issubclass(kind, (bool, int, float, list, tuple, dict)) or kind is abc.Callable or _is_array(kind)
-        return not is_other
-    if isinstance(value, bool):
-        return issubclass(bool, kind)
+        return _text_fits(kind, inner)
     return issubclass(type(value), kind) or (kind in (float, complex) and isinstance(value, int))
+
+
+def _text_fits(kind: type, inner: tuple[Any, ...]) -> bool:
+    """Classes of others, such as `torch.device` or an enumeration, may be made from a text."""
+    if kind.__module__ not in ("builtins", "collections.abc", "types", "typing"):
+        return not _is_array(kind)
+    return issubclass(str, kind) and (not inner or _fits("", inner[0]))
 
 
 def _list_fits(value: Any, kind: type, inner: tuple[Any, ...]) -> bool:
