@@ -1,11 +1,13 @@
-"""A training is rehearsed by the first process alone."""
+"""When a training is rehearsed."""
 
-from scripts.workflows.rehearsal import alone
+from monai.bundle import ConfigParser
+from torch import distributed
+
+from scripts.workflows.rehearsal import rehearse
 
 
-def test_networks_of_several_processes_are_rehearsed_alone():
-    """The others wait: a network that is connected with theirs would wait, too."""
-    connected = {"_target_": "torch.nn.parallel.DistributedDataParallel", "module": "@network", "device_ids": None}
-    config = {"train": {"trainer": {"network": connected, "max_epochs": 2}}, "run": ["$1", {"a": connected}]}
-    trainer = {"network": "@network", "max_epochs": 2}
-    assert alone(config) == {"train": {"trainer": trainer}, "run": ["$1", {"a": "@network"}]}
+def test_several_processes_rehearse_nothing(monkeypatch):
+    """The first one would wait for the others, which wait for what it finds."""
+    monkeypatch.setattr(distributed, "is_initialized", lambda: True)
+    parser = ConfigParser({"sliced_volumes": [], "read_shape": [1, 1, 1], "chosen": {}})
+    assert rehearse(parser, lambda find: find()) == []

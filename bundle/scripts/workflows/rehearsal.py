@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from monai.bundle import ConfigParser, ReferenceResolver
 from monai.handlers import TensorBoardHandler
+from torch import distributed
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
 from ..geometry import Kind, parse_targets
@@ -45,10 +46,13 @@ def rehearse(parser: ConfigParser, faults_of: Callable[[Callable[[], list[str]]]
         faults_of: calls a function and returns the faults that it lists, or that its error tells.
 
     Returns:
-        a line for each fault; none where the config has patches of another kind, which cannot be made up.
+        a line for each fault; none where the config has patches of another kind, which cannot be made up, and none
+        where several processes train.
     """
     if any(name not in parser for name in _DATA):
         return []
+    if distributed.is_available() and distributed.is_initialized():
+        return []  # the first process checks while the others wait, and components that meet them would wait, too
     with tempfile.TemporaryDirectory() as folder, _same_random_numbers():
         trials: list[ConfigParser] = []
 
@@ -77,15 +81,6 @@ def rehearse(parser: ConfigParser, faults_of: Callable[[Callable[[], list[str]]]
                 _close(trial)
 
 
-def alone(config: Any) -> Any:
-    """A config whose networks are not connected with those of other processes, which do not rehearse."""
-    if isinstance(config, Mapping):
-        if str(config.get("_target_", "")).endswith("DistributedDataParallel"):
-            return config["module"]
-        return {key: alone(value) for key, value in config.items()}
-    return [alone(value) for value in config] if isinstance(config, list) else config
-
-
 def _made_up(parser: ConfigParser, folder: str) -> ConfigParser:
     rows: Sequence[Mapping[str, Any]] = parser.get_parsed_content("sliced_volumes")
     size = parser.get_parsed_content("read_shape")
@@ -108,7 +103,7 @@ def _made_up(parser: ConfigParser, folder: str) -> ConfigParser:
         },
         "image_statistics": _statistics(rows),
     }
-    trial = ConfigParser(alone(copy.deepcopy(parser.config)), globals=parser.globals)
+    trial = ConfigParser(copy.deepcopy(parser.config), globals=parser.globals)
     trial.locator = parser.locator
     for name in values:
         if name in trial:
