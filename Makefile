@@ -9,7 +9,7 @@ PYTHONS := python3.11 python3.12 python3.13
 # threads that wait must not spin: torch shares the cores with data workers
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test stress test-label test-pythons check lint types bench bundle docs clean
+.PHONY: setup demo test stress mutation test-label test-pythons check lint types bench bundle docs clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -65,8 +65,18 @@ types: setup
 
 check: lint types test
 
+# of the programs left out one installs the package anew, two take an hour (hippocampus with nnU-Net, mutation), and
+# estimate is made from the results of others
+ALONE := first_prediction hippocampus nnunet_reference mutation estimate
+
 bench: setup
-	for program in $(filter-out benchmarks/first_prediction.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$program || exit 1; done
+	for program in $(filter-out $(ALONE:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$program || exit 1; done
+	$(BIN)/python benchmarks/estimate.py
+
+# how many small changes of the code the tests notice, in an hour
+mutation: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,mutation]"
+	$(BIN)/python benchmarks/mutation.py
 
 clean:
 	rm -rf $(VENV) $(LABEL_VENV) .venv-3.* demo dist site bundle/output bundle/data
