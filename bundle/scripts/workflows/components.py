@@ -22,6 +22,8 @@ TARGET = "_target_"
 
 _WORDS = ConfigComponent.non_arg_keys
 
+_OF_USERS = ("targets#", "volumes#")
+
 _MONAI_ROOMS = ("transforms", "handlers", "data", "engines", "inferers", "losses", "networks.nets", "optimizers")
 """Where the classes of MONAI are that a config names without a path."""
 
@@ -59,7 +61,8 @@ def _lost_components(config: Any, key: str = "") -> list[str]:
     is_list = isinstance(config, list)
     items: Any = config.items() if isinstance(config, Mapping) else enumerate(config) if is_list else ()
     faults = []
-    if key in _components_of_the_bundle() and not isinstance(config, Mapping) and not is_made_when_run(config):
+    is_other = not isinstance(config, Mapping) and not is_made_when_run(config)
+    if is_other and key in _components_of_the_bundle():
         return [f"{key}: expected a component, a table with '{TARGET}'; got {config!r}"]
     if isinstance(config, Mapping) and key:
         words = [name for name in map(str, config) if re.fullmatch(r"_\w+_?|\w+_", name) and name not in _WORDS]
@@ -77,12 +80,16 @@ def _lost_components(config: Any, key: str = "") -> list[str]:
 
 @functools.cache
 def _components_of_the_bundle() -> frozenset[str]:
-    """Ids that are components in every config of the bundle that has them; those within lists are left out."""
+    """Ids that are components in every config of the bundle that has them.
+
+    Those within lists are left out, and those within tables of a user's own names, where a loss may be a component, a
+    table of options or a name.
+    """
     found: dict[str, bool] = {}
     for path in sorted((BUNDLE / "configs").glob("*.json")):
         for key, value in _entries(json.loads(path.read_text())):
             found[key] = found.get(key, True) and isinstance(value, Mapping) and TARGET in value
-    return frozenset(key for key, is_component in found.items() if is_component)
+    return frozenset(key for key, is_component in found.items() if is_component and not key.startswith(_OF_USERS))
 
 
 def _entries(config: Mapping[str, Any], key: str = "") -> Iterator[tuple[str, Any]]:

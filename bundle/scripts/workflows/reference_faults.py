@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import logging
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -11,6 +13,7 @@ from monai.bundle import ConfigParser, ReferenceResolver
 
 from ..geometry import did_you_mean
 from .config_files import SEPARATOR, iter_leaves
+from .demo_run import BUNDLE
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +51,18 @@ def warn_of_misspelt_keys(parser: ConfigParser) -> None:
     }
     config: Mapping[str, Any] = parser.config  # type: ignore[assignment]
     for key in config:
-        if key in used or key.startswith("_"):
+        if key in used or key.startswith("_") or key in _ids_of_the_bundle():
             continue
         others = [one for one in used if one in config]
         if close := get_close_matches(key, others, 1, _ALIKE):
             logger.warning("'%s' has no effect: nothing in the config refers to it; did you mean '%s'?", key, close[0])
+
+
+@functools.cache
+def _ids_of_the_bundle() -> frozenset[str]:
+    """Keys at the top of the bundle's own configs, some of which only other programs read."""
+    files = sorted((BUNDLE / "configs").glob("*.json"))
+    return frozenset(key for path in files for key in json.loads(path.read_text()))
 
 
 def _syntax_fault(text: str) -> str:
