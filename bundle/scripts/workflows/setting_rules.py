@@ -131,7 +131,7 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("patch_size", "roi_size", "input_size"), _SIZE.or_null()),
     **dict.fromkeys(("chunk_size", "shard_size", "block_size", "output_stride"), _COUNT.or_each().or_null()),
     **dict.fromkeys(("split_guard", "jitter"), _FROM_ZERO.or_each().or_null()),
-    **dict.fromkeys(("learning_rate", "temperature", "amplitude", "vote_sigma"), _POSITIVE),
+    **dict.fromkeys(("temperature", "amplitude", "vote_sigma"), _POSITIVE),
     "max_val_seconds": _POSITIVE.or_null(),
     "clip_norm": _Rule("a positive number, or null for none", lambda value: value is None or _POSITIVE.holds(value)),
     **dict.fromkeys(("weight_decay", "displacement_weight"), _NOT_NEGATIVE),
