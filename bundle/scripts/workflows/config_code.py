@@ -141,7 +141,8 @@ def _modules_beside(first: str | Path, bundle_root: Any) -> list[CodePlace]:
         for root, why in folders.items()
         if root.is_dir() and root.resolve() != BUNDLE
         for path in sorted(root.iterdir())
-        if path.suffix in (".py", ".pyc", ".so") or (path / "__init__.py").is_file()
+        if (path.suffix in (".py", ".pyc", ".so") or (path / "__init__.py").is_file())
+        and path.resolve() != BUNDLE / "scripts"
     ]
 
 
