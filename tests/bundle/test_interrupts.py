@@ -103,9 +103,9 @@ def stop_while_loading(monkeypatch, root, data, sample):
         return plain(self, index)
 
     with monkeypatch.context() as patched:
-        patched.setattr(PatchDataset, "_transform", transform)
+        begin = lambda parser: patched.setattr(PatchDataset, "_transform", transform)  # noqa: E731  # after the checks
         with pytest.raises(StoppedBySignal):
-            train(root, data, **TWO_EPOCHS)
+            train(root, data, begin, **TWO_EPOCHS)
     assert len(made) == sample
 
 

@@ -59,6 +59,8 @@ def train(root: Path, data: Path, prepare: Callable[[ConfigParser], None] = lamb
         prepare(parser)
         trainer = parser.get_parsed_content("train#trainer")
         trainer.run()
+    except KeyboardInterrupt as error:  # which would end the tests
+        raise AssertionError("a signal was not taken by the training") from error
     finally:
         set_determinism(None)
     return trainer

@@ -34,6 +34,18 @@ def test_the_best_weights_stay(handler):
     assert [path.name for path in handler.path.parent.iterdir()] == ["model.pt"]
 
 
+@pytest.mark.parametrize(("writes", "scores", "expected"), [(True, [], 0.3), (True, [0.7], 0.7), (False, [], None)])
+def test_the_last_weights_stand_in_where_nothing_was_scored(handler, caplog, writes, scores, expected):
+    handler.writes = writes
+    trainer = Engine(lambda *_: None)
+    handler.follow(trainer)
+    evaluate(handler, scores)
+    handler.network.weight.data.fill_(0.3)
+    trainer.run([0], max_epochs=1)
+    assert (stored(handler)["weight"].item() if handler.path.is_file() else None) == pytest.approx(expected)
+    assert ("holds its last weights" in caplog.text) == (expected == 0.3)
+
+
 def test_a_resumed_run_does_not_replace_a_better_model(handler):
     evaluate(handler, [0.7])
     resumed = BestModel(handler.network, handler.path)

@@ -41,6 +41,7 @@ def test_every_rule_refuses_what_cannot_be(key):
         ("patch_size", [[16, 16, 16], [1, 512, 512]], [[0, 1, 1], [16, 16], 16, [10**5] * 3, [16.0] * 3][2:]),
         ("val_fraction", [0, 0.99], [1, -0.1, float("nan")]),
         ("temperature", [1e-5, 3], [0, -1, float("inf"), "x"]),
+        ("learning_rate", [0, 1e-5, 3], [-1, float("inf"), "x"]),
         ("jitter", [None, 0, [0, 1, 2]], [-1, [-1, 0, 0], 0.5]),
         ("memory_limit", [None, 1], [0, -1, []]),
         ("random_seed", [0, 2**32 - 1], [-1, 2**32]),

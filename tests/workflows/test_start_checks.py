@@ -103,7 +103,7 @@ def test_a_good_config_passes(training):
             {"lr_scheduler": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "optimizer": "@optimizer"}},
             ["ReduceLROnPlateau needs mode = 'max', got 'min'"],
         ),
-        ({"learning_rate": "fast"}, ["learning_rate must be a number above 0; got 'fast'"]),
+        ({"learning_rate": "fast"}, ["learning_rate must be a number of at least 0; got 'fast'"]),
         ({"optimizer#lr": "fast"}, ["optimizer: torch.optim.AdamW: 'lr' must be", "got 'fast'"]),
         ({"val_fraction": 2}, ["val_fraction must be at least 0 and below 1; got 2"]),
     ],
@@ -320,7 +320,7 @@ def test_channels_of_several_inputs_are_added(landmarks, folder):
         ),
         ({"optimizer": {"lr": 1}}, "optimizer: has no '_target_', and is a mere table; its keys: lr"),
         ({"augment#2#sigma": [1.0, 0.5]}, "augment#2: sigma must hold two numbers"),
-        ({"augment": [3]}, "train#preprocessing: fails on the first patch: 'int' object is not callable"),
+        ({"augment": [3]}, "train#preprocessing: expected transforms; got 3"),
         (
             {"network_def#targets": [1]},
             "network_def: scripts.networks.MultiTaskUNet: 'targets' must be Mapping[str, Any]",

@@ -1,4 +1,4 @@
-"""The best weights so far, and what "best" means after a resume."""
+"""The best weights so far, what "best" means after a resume, and the last ones where nothing was ever scored."""
 
 from __future__ import annotations
 
@@ -46,6 +46,15 @@ class BestModel:
             return
         write_atomically(self.network.state_dict(), self.path)
         logger.info("best %s so far, %.4f: %s", name, score, self.path)
+
+    def follow(self, trainer: Engine) -> None:
+        """Write the last weights at the end of a training in which nothing was ever scored."""
+        trainer.add_event_handler(Events.COMPLETED, self._write_last)
+
+    def _write_last(self) -> None:
+        if self.score == float("-inf") and self.writes:
+            write_atomically(self.network.state_dict(), self.path)
+            logger.warning("no validation has scored this training: %s holds its last weights, not its best", self.path)
 
     def state_dict(self) -> dict[str, Any]:
         return {"score": self.score}

@@ -1,17 +1,14 @@
-"""A training built on one made-up patch, so that faults show before volumes are searched and anything is written."""
+"""A training built for one made-up patch, so that faults show before volumes are searched and anything is written."""
 
 from __future__ import annotations
 
 import copy
 import math
-import random
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from monai.bundle import ConfigParser, ReferenceResolver
 from monai.handlers import TensorBoardHandler
 from torch import distributed
@@ -20,25 +17,20 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..geometry import Kind, parse_targets
 from ..patches import ClassCounts, open_images, volume_box
 from .config_files import iter_leaves
-from .config_place import failed_component
-from .faults import root_message
+from .random_numbers import same_random_numbers
 
 _DATA = ("sliced_volumes", "read_shape", "chosen")
 """What a config needs so that its patches can be made up."""
 
 _ENGINES = ("train#trainer", "validate#evaluator")
 _BUILT = (*_ENGINES, "run_checkpoint", "average", "early_stopping")
-
-
+_PREPROCESSING = ("train#preprocessing", "validate#preprocessing")
 _CALLED = ("network", "inferer", "loss_function", "prepare_batch")
 _MOST_EPOCHS = 200
 
-_NOT_OF_DATA = (AttributeError, ImportError, IndexError, KeyError, NameError, OverflowError, TypeError)
-"""Errors that a patch's values do not bring about: a wrong component or argument does."""
-
 
 def rehearse(parser: ConfigParser, faults_of: Callable[[Callable[[], list[str]]], list[str]]) -> list[str]:
-    """Build a training without its patches, and load one patch of it.
+    """Build a training without its patches; nothing of it is run, and no patch is loaded.
 
     What is built from a config's values alone is taken over from the config. Everything else is built a second time,
     with outputs in a folder that is removed, patches and statistics that are made up, and random numbers that are put
@@ -56,7 +48,7 @@ def rehearse(parser: ConfigParser, faults_of: Callable[[Callable[[], list[str]]]
         return []
     if distributed.is_available() and distributed.is_initialized():
         return []  # the first process checks while the others wait, and components that meet them would wait, too
-    with tempfile.TemporaryDirectory() as folder, _same_random_numbers():
+    with tempfile.TemporaryDirectory() as folder, same_random_numbers():
         trials: list[ConfigParser] = []
 
         def build() -> list[str]:
@@ -74,7 +66,6 @@ def rehearse(parser: ConfigParser, faults_of: Callable[[Callable[[], list[str]]]
             faults += _part_faults(trials[0])
             if not faults:
                 _step_learning_rate(trials[0])
-                _load_one(trials[0])
             return faults
 
         try:
@@ -155,13 +146,10 @@ def engine_faults(engine: Any, name: str) -> list[str]:
 def _part_faults(trial: ConfigParser) -> list[str]:
     """Parts that are used after the first batch only: transforms of validation, its score, objects of checkpoints."""
     faults = []
-    if "validate#preprocessing" in trial:
-        transforms = getattr(trial.get_parsed_content("validate#preprocessing"), "transforms", ())
-        faults += [
-            f"validate#preprocessing: expected transforms; got {transform!r}"
-            for transform in transforms
-            if not callable(transform)
-        ]
+    for name in _PREPROCESSING:
+        if name in trial:
+            transforms = getattr(trial.get_parsed_content(name), "transforms", ())
+            faults += [f"{name}: expected transforms; got {one!r}" for one in transforms if not callable(one)]
     if "validate#evaluator" in trial:
         state = trial.get_parsed_content("validate#evaluator").state
         if getattr(state, "key_metric_name", None) is None:
@@ -187,43 +175,8 @@ def _step_learning_rate(trial: ConfigParser) -> None:
         raise ValueError(f"lr_scheduler: ends with a learning rate of {rates[0]}; expected one of at least 0")
 
 
-def _load_one(trial: ConfigParser) -> None:
-    """Load the patch as a batch of one, as the trainer would be given it."""
-    loader = trial.get_parsed_content("train#dataloader")
-    trainer = trial.get_parsed_content("train#trainer")
-    data = getattr(loader.dataset, "data", None)
-    if isinstance(data, list) and data and isinstance(data[0], dict):
-        data[0].pop("ref_label", None)  # nobody has found labels there
-    try:
-        batch = loader.collate_fn([loader.dataset[0]])
-        trainer.prepare_batch(batch, torch.device("cpu"))
-    except Exception as error:
-        if not isinstance(_root(error), _NOT_OF_DATA):
-            return  # the patch is made up: whether the data are right shows with the first batch
-        place = failed_component(error, trial) or "train#dataset"
-        raise ValueError(f"{place}: fails on the first patch: {root_message(error)}") from None
-
-
-def _root(error: BaseException) -> BaseException:
-    """What an error was first; MONAI wraps what a transform raises."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
 def _close(trial: ConfigParser) -> None:
     """Close the files that TensorBoard's handlers have opened."""
     for value in trial.ref_resolver.resolved_content.values():
         if isinstance(value, TensorBoardHandler):
             value.close()
-
-
-@contextmanager
-def _same_random_numbers() -> Iterator[None]:
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002
-    try:
-        with torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002

@@ -134,7 +134,7 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("temperature", "amplitude", "vote_sigma"), _POSITIVE),
     "max_val_seconds": _POSITIVE.or_null(),
     "clip_norm": _Rule("a positive number, or null for none", lambda value: value is None or _POSITIVE.holds(value)),
-    **dict.fromkeys(("weight_decay", "displacement_weight"), _NOT_NEGATIVE),
+    **dict.fromkeys(("learning_rate", "weight_decay", "displacement_weight"), _NOT_NEGATIVE),
     **dict.fromkeys(("min_size", "max_size"), _NOT_NEGATIVE.or_null()),
     **dict.fromkeys(("radii", "radii_physical"), _NOT_NEGATIVE.listed()),
     **dict.fromkeys(

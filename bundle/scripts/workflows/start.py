@@ -12,7 +12,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.engines import Evaluator, Trainer
 
-from ..engines import EarlyStop, RunCheckpoint, WeightAverage, begin_record
+from ..engines import BestModel, EarlyStop, RunCheckpoint, WeightAverage, begin_record
 from ..networks import match_weights
 from ..viewers.dashboard_files import RECORD_FILE, replace_text
 from .faults import raise_faults
@@ -87,6 +87,7 @@ def start_training(
     checkpoint: str | Path | None = None,
     average: WeightAverage | None = None,
     early_stopping: EarlyStop | None = None,
+    best_model: BestModel | None = None,
     compile: bool | Mapping[str, Any] = False,
     rank: int = 0,
 ) -> None:
@@ -102,6 +103,7 @@ def start_training(
         checkpoint: file to go on from; `None`: from the start.
         average: of the weights; follows the trainer.
         early_stopping: ends the training when validations no longer get better.
+        best_model: writes the last weights where no validation has scored any.
         compile: whether `torch.compile` translates the network; a dictionary holds its options.
         rank: number of this process; the first one writes.
 
@@ -125,6 +127,8 @@ def start_training(
         average.attach(trainer)
     if early_stopping is not None:
         early_stopping.attach(evaluator)
+    if best_model is not None:
+        best_model.follow(trainer)
     if checkpoint is not None:
         _go_on(parser, trainer, run_checkpoint, checkpoint)
     if compile is not False:

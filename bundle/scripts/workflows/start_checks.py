@@ -17,6 +17,7 @@ from ..networks import check_patch_size
 from ..patches import volume_faults
 from .components import component_faults
 from .faults import raise_faults, root_message, show_run_errors_plainly
+from .first_sample import first_sample_faults
 from .folders import folder_faults
 from .network_size import network_size_faults
 from .processes import first_process_finds
@@ -57,6 +58,7 @@ def check_training(parser: ConfigParser | None = None) -> None:
     raise_faults(first_process_finds(lambda: _settings_and_data_faults(parser)), "the training")
     # together, since processes meet while their networks are connected
     raise_faults(collect(lambda: value_of(parser, "train#trainer") and []), "the training")
+    raise_faults(first_process_finds(lambda: collect(lambda: first_sample_faults(parser))), "the training")
 
 
 def written_faults(parser: ConfigParser) -> list[str]:
