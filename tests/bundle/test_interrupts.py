@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from ignite.engine import Events
 from tests.bundle.process_groups import Group, training_words
-from tests.bundle.running import read_history
-from tests.bundle.trainings import EVERYTHING, checkpoints, differences, last_checkpoint, send, train
+from tests.bundle.running import BUNDLE, read_history
+from tests.bundle.trainings import EVERYTHING, checkpoints, differences, last_checkpoint, send, train, training
 
 from scripts.engines import StoppedBySignal
 from scripts.patches import PatchDataset
@@ -162,6 +162,17 @@ def test_a_stop_in_an_epoch_goes_on_with_epochs_as_long(data, tmp_path):
     said = root_message(caught.value)
     assert f"{tmp_path}/models/model_epoch=0_iteration=2.pt is of a stop in the midst of an epoch of 3 steps" in said
     assert "max_steps_per_epoch is 5: set it to 3 to go on" in said
+
+
+def test_an_evaluation_ends_in_order(data, tmp_path, capfd):
+    parser = training(tmp_path, data, **TWO_EPOCHS)
+    parser.update(json.loads((BUNDLE / "configs" / "evaluate.json").read_text()) | {"weights": None})
+    evaluator = parser.get_parsed_content("validate#evaluator")
+    evaluator.add_event_handler(Events.ITERATION_STARTED, send(signal.SIGTERM))
+    with pytest.raises(SystemExit) as stopped:
+        parser.get_parsed_content("run")
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert capfd.readouterr().err.splitlines()[-1] == "terminated"
 
 
 LONG = {"max_epochs": 1, "max_steps_per_epoch": 5000, "previews": False}

@@ -43,6 +43,7 @@ def test_initial_weights_follow_the_slope_of_the_activation(act, slope):
         ({"norm": None}, "norm must be a name, or a list .*; got None"),
         ({"act": "leakyrelo"}, r"got 'leakyrelo' \(did you mean 'leakyrelu'\?\)"),
         ({"act": ["relu", {"slope": 1}]}, "cannot be used: .*'slope'"),
+        ({"act": ["leakyrelu", {"negative_slope": -1.0, "inplace": True}]}, "cannot be used: .*negative slope"),
         ({"act": "geglu"}, "act: 'geglu' changes the shape"),
         ({"squeeze_excitation": "chanel"}, r"got 'chanel' \(did you mean 'channel'\?\)"),
         ({"squeeze_excitation": 1}, "'channel' or 'spatial' or 'both', got 1"),

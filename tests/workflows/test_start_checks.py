@@ -190,11 +190,17 @@ def inference(folder):
         ({"inferer#overlpa": 0.5}, "overlpa"),
         ({"mask": "/no/mask.zarr"}, "mask: /no/mask.zarr does not exist"),
         ({"region": [[0, 0, 0], [99, 9, 9]]}, "region [[0, 0, 0], [99, 9, 9]] of"),
+        (
+            {"handlers#0#load_dict": {"network": {"network": "@network"}}, "weights": "{folder}/model.pt"},
+            "handlers#0#load_dict#network: expected an object with load_state_dict; got {'network': MultiTaskUNet",
+        ),
         ({"memory_limit": -1}, "memory_limit must be a whole number of at least 1, or null; got -1"),
     ],
 )
-def test_bad_input_of_inference(inference, changes, part):
-    inference.update(changes)
+def test_bad_input_of_inference(inference, folder, changes, part):
+    inference.parse(True)
+    torch.save(inference.get_parsed_content("network_def").state_dict(), folder / "model.pt")
+    inference.update({k: v.format(folder=folder) if isinstance(v, str) else v for k, v in changes.items()})
     inference.parse(True)
     with pytest.raises(RunError, match="the inference cannot start, 1 fault:") as caught:
         check_inference(inference)

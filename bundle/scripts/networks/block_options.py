@@ -131,7 +131,10 @@ def _checked_act(layer: Layer) -> tuple[str, dict[str, Any]]:
         raise ValueError(f"act must be one of {', '.join(known)}; got {name!r}{did_you_mean(name, known)}")
     sample = torch.zeros(1, 4, 2, 2)  # B C H W
     try:
-        kept = get_act_layer((name, arguments))(sample).shape == sample.shape
+        with torch.enable_grad():
+            result = get_act_layer((name, arguments))(sample.clone().requires_grad_() + 0.0)
+            result.sum().backward()  # one that overwrites its input may have no way back
+        kept = result.shape == sample.shape
     except (TypeError, ValueError, RuntimeError) as error:
         raise ValueError(f"act: {layer!r} cannot be used: {error}") from error
     if not kept:

@@ -9,16 +9,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from monai.bundle import ConfigParser, load
+from monai.bundle import ConfigParser, ReferenceResolver, load
+from monai.handlers import CheckpointLoader
 
 from ..geometry import IMAGE_KEY, MASK_KEY, Kind, check_precision, parse_targets
 from ..inferers import dropout_layers, slice_sizes
 from ..patches import ID_KEY, row_landmarks, volume_box
 from ..volumes import open_volume
 from .components import component_faults
-from .faults import raise_faults, root_message, show_run_errors_plainly
+from .faults import root_message
 from .landmark_results.results import LandmarkResults
-from .reference_faults import warn_of_misspelt_keys
 from .rehearsal import engine_faults
 from .segment_each import find_sets
 from .setting_rules import setting_faults
@@ -27,9 +27,9 @@ from .start_checks import (
     collect,
     current_parser,
     network_faults,
+    raise_config_faults,
     target_table_faults,
     value_of,
-    written_faults,
 )
 
 _OF_RESULTS = ("radii", "radii_physical", "bins", "fit_bins", "n_bins", "append", "n_pictures")
@@ -44,12 +44,11 @@ def check_inference(parser: ConfigParser | None = None) -> None:
     Raises:
         RunError: with every fault.
     """
-    parser = parser or current_parser()
-    show_run_errors_plainly()
-    faults = written_faults(parser)
-    if not faults:
-        warn_of_misspelt_keys(parser)
-        faults = component_faults(parser) + setting_faults(parser, collect) + target_table_faults(parser)
+    raise_config_faults(parser or current_parser(), "the inference", _inference_faults)
+
+
+def _inference_faults(parser: ConfigParser) -> list[str]:
+    faults = component_faults(parser) + setting_faults(parser, collect) + target_table_faults(parser)
     if not faults:
         faults += _ensemble_faults(parser)
         faults += collect(lambda: _precision_faults(parser))
@@ -59,7 +58,7 @@ def check_inference(parser: ConfigParser | None = None) -> None:
         faults += collect(lambda: _landmark_faults(parser))
     if not faults:
         faults += collect(lambda: _evaluator_faults(parser))
-    raise_faults(faults, "the inference")
+    return faults
 
 
 def check_processing(parser: ConfigParser | None = None) -> None:
@@ -71,15 +70,12 @@ def check_processing(parser: ConfigParser | None = None) -> None:
     Raises:
         RunError: with every fault.
     """
-    parser = parser or current_parser()
-    show_run_errors_plainly()
-    faults = written_faults(parser)
-    if not faults:
-        warn_of_misspelt_keys(parser)
-        faults = component_faults(parser) + setting_faults(parser, collect)
-    if not faults:
-        faults = collect(lambda: _segmentation_faults(parser))
-    raise_faults(faults, "the processing")
+    raise_config_faults(parser or current_parser(), "the processing", _processing_faults)
+
+
+def _processing_faults(parser: ConfigParser) -> list[str]:
+    faults = component_faults(parser) + setting_faults(parser, collect)
+    return faults or collect(lambda: _segmentation_faults(parser))
 
 
 def _segmentation_faults(parser: ConfigParser) -> list[str]:
@@ -98,11 +94,22 @@ def _evaluator_faults(parser: ConfigParser) -> list[str]:
     if not _is_only_loaded() and "streaming" in parser and value_of(parser, "streaming"):
         for number in range(len(value_of(parser, "dataset"))):
             value_of(parser, "dataset")[number]  # opens it, and reads nothing
-    faults = engine_faults(evaluator, "evaluator")
+    faults = engine_faults(evaluator, "evaluator") + _loader_faults(parser)
     loader = evaluator.data_loader
     if hasattr(loader, "collate_fn") and not callable(loader.collate_fn):
         faults.append(f"dataloader: collate_fn must be something that can be called; got {loader.collate_fn!r}")
     return faults
+
+
+def _loader_faults(parser: ConfigParser) -> list[str]:
+    return [
+        f"{key.replace(ReferenceResolver.sep, '#')}#load_dict#{name}: expected an object with load_state_dict; "
+        f"got {value!r}"
+        for key, loader in parser.ref_resolver.resolved_content.items()
+        if isinstance(loader, CheckpointLoader)
+        for name, value in loader.load_dict.items()
+        if not hasattr(value, "load_state_dict")
+    ]
 
 
 def _is_only_loaded() -> bool:

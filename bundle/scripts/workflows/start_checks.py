@@ -38,10 +38,21 @@ def check_config(parser: ConfigParser | None = None) -> None:
     Raises:
         RunError: with every fault.
     """
-    parser = parser or current_parser()
+    raise_config_faults(parser or current_parser(), "the run", lambda parser: [])
+
+
+def raise_config_faults(parser: ConfigParser, what: str, faults_of: Callable[[ConfigParser], list[str]]) -> None:
+    """Raise `RunError` where a config cannot be built as it is written, or else has faults; warn of misspelt keys.
+
+    Args:
+        parser: the config.
+        what: what cannot start.
+        faults_of: lists the faults of a config of which every reference leads somewhere.
+    """
     show_run_errors_plainly()
-    raise_faults(written_faults(parser), "the run")
+    raise_faults(written_faults(parser), what)
     warn_of_misspelt_keys(parser)
+    raise_faults(faults_of(parser), what)
 
 
 def check_training(parser: ConfigParser | None = None) -> None:
