@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: threads that wait must not spin
@@ -13,6 +14,9 @@ from tests.bundle.prepared_python import start_server
 from scripts.volumes.few_warnings import forget_warnings
 
 torch.set_num_threads(2)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as jobs in the background inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_DATA = "POLYTOME_DATA is not set: it must name the folder that holds the real volumes"
 

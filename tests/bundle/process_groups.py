@@ -34,6 +34,7 @@ class Group:
         end = time.monotonic() + PATIENCE
         while text not in self.printed():
             if self.process.poll() is not None or time.monotonic() > end:
+                self._end()
                 raise AssertionError(f"no {text!r} was printed; status {self.process.poll()}:\n{self.printed()}")
             time.sleep(0.05)
 
@@ -46,14 +47,22 @@ class Group:
 
     def ended(self) -> int:
         """Wait until the first process has ended, and soon all others; returns its status."""
-        status = self.process.wait(PATIENCE)
+        try:
+            status = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._end()
+            raise
         end = time.monotonic() + PATIENCE
         while self._is_alive():
             if time.monotonic() > end:
-                self.send(signal.SIGKILL)
+                self._end()
                 raise AssertionError(f"processes are left behind:\n{self.printed()}")
             time.sleep(0.05)
         return status
+
+    def _end(self) -> None:
+        if self._is_alive():
+            self.send(signal.SIGKILL)
 
     def _is_alive(self) -> bool:
         try:

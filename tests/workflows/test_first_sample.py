@@ -20,31 +20,37 @@ class Loader:
         return torch.as_tensor(np.stack(samples))
 
 
-class Engine:
+class Prepare:
     def __init__(self):
         self.prepared = []
 
-    def prepare_batch(self, batch, device):
+    def __call__(self, batch, device):
         self.prepared.append((batch, device))
 
 
+PREPARE_TRAIN, PREPARE_VALIDATE = "train#trainer#prepare_batch", "validate#evaluator#prepare_batch"
+
+
 def parser_of(train=None, validate=None):
-    parser = ConfigParser({"train": {"dataloader": None, "trainer": None}, "validate": {"dataloader": None}})
+    """A config whose loaders are these; its engines would raise if they were built."""
+    no_engine = {"_target_": "no.Engine", "prepare_batch": None}
+    config = {
+        "train": {"dataloader": None, "trainer": no_engine},
+        "validate": {"dataloader": None, "evaluator": no_engine},
+    }
+    parser = ConfigParser(config)
     parser.parse(True)
-    content = {"train::dataloader": train, "train::trainer": Engine(), "validate::dataloader": validate}
-    if validate is not None:
-        parser.config["validate"]["evaluator"] = None
-        parser.parse(True)
-        content["validate::evaluator"] = Engine()
-    parser.ref_resolver.resolved_content.update(content)
+    found = {"train#dataloader": train, "validate#dataloader": validate}
+    found |= {PREPARE_TRAIN: Prepare(), PREPARE_VALIDATE: Prepare()}
+    parser.ref_resolver.resolved_content.update({key.replace("#", "::"): value for key, value in found.items()})
     return parser
 
 
 def test_a_batch_of_one_is_prepared_on_the_processor():
     parser = parser_of(Loader([np.ones(3), np.zeros(3)]), Loader([np.full(2, 7.0)]))
     assert first_sample_faults(parser) == []
-    for engine, expected in (("train#trainer", [[1, 1, 1]]), ("validate#evaluator", [[7, 7]])):
-        ((batch, device),) = parser.get_parsed_content(engine).prepared
+    for key, expected in ((PREPARE_TRAIN, [[1, 1, 1]]), (PREPARE_VALIDATE, [[7, 7]])):
+        ((batch, device),) = parser.get_parsed_content(key).prepared
         assert batch.tolist() == expected
         assert device == torch.device("cpu")
 
@@ -74,7 +80,7 @@ def test_faults_of_the_config_are_told_and_those_of_the_data_are_left_to_the_run
 def test_where_there_is_no_first_sample_nothing_is_tried(loader):
     parser = parser_of(loader)
     assert first_sample_faults(parser) == []
-    assert parser.get_parsed_content("train#trainer").prepared == []
+    assert parser.get_parsed_content(PREPARE_TRAIN).prepared == []
 
 
 def test_random_numbers_are_those_that_would_have_come_anyway():
@@ -91,5 +97,5 @@ def test_random_numbers_are_those_that_would_have_come_anyway():
     seed()
     parser = parser_of(Loader([0], draw))
     assert first_sample_faults(parser) == []
-    assert parser.get_parsed_content("train#trainer").prepared[0][0][0].tolist() == expected.tolist()
+    assert parser.get_parsed_content(PREPARE_TRAIN).prepared[0][0][0].tolist() == expected.tolist()
     assert draw().tolist() == expected.tolist()

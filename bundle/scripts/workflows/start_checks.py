@@ -69,7 +69,6 @@ def check_training(parser: ConfigParser | None = None) -> None:
     raise_faults(first_process_finds(lambda: _settings_and_data_faults(parser)), "the training")
     # together, since processes meet while their networks are connected
     raise_faults(collect(lambda: value_of(parser, "train#trainer") and []), "the training")
-    raise_faults(first_process_finds(lambda: collect(lambda: first_sample_faults(parser))), "the training")
 
 
 def written_faults(parser: ConfigParser) -> list[str]:
@@ -97,6 +96,8 @@ def _settings_and_data_faults(parser: ConfigParser) -> list[str]:
         faults += rehearse(parser, collect)
     if not faults:
         faults += collect(lambda: value_of(parser, "split") and [])
+    if not faults:
+        faults += collect(lambda: first_sample_faults(parser))
     return faults
 
 
