@@ -8,7 +8,7 @@ from monai.bundle import ConfigParser
 from scripts.workflows.components import component_faults, iter_components, locate
 
 
-def scale(image, factor=2.0, *, offset):
+def scale(image, factor: float = 2.0, *, offset):
     """A component with all sorts of arguments."""
     raise AssertionError("the check must not call anything")
 
@@ -102,6 +102,13 @@ def test_open_ended_arguments_take_any_name_but_need_the_others():
     assert faults({"x": {"_target_": "checked_components.open_ended", "image": 1, "whatever": 2}}) == []
     assert faults({"x": {"_target_": "checked_components.open_ended", "whatever": 2}}) == [
         "x: checked_components.open_ended needs the argument 'image'"
+    ]
+
+
+def test_annotations_of_a_users_own_code_refuse_nothing():
+    assert faults({"x": {"_target_": "checked_components.scale", "image": "@y", "offset": 1, "factor": "auto"}}) == []
+    assert faults({"x": {"_target_": "RandFlipd", "keys": "image", "prob": "often"}}) == [
+        "x: RandFlipd: 'prob' must be float; got 'often'"
     ]
 
 

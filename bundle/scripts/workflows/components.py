@@ -22,6 +22,8 @@ TARGET = "_target_"
 
 _WORDS = ConfigComponent.non_arg_keys
 
+_ANNOTATED = ("scripts", "monai", "torch", "ignite")
+
 _OF_USERS = ("targets#", "volumes#")
 
 _MONAI_ROOMS = ("transforms", "handlers", "data", "engines", "inferers", "losses", "networks.nets", "optimizers")
@@ -126,11 +128,17 @@ def _faults(component: Mapping[str, Any], parser: ConfigParser) -> list[str]:
             for key in given
             if key not in known
         ]
-    faults += [f"{name}: {fault}" for key in given if (fault := argument_fault(function, key, component[key]))]
+    if _is_well_annotated(function):
+        faults += [f"{name}: {fault}" for key in given if (fault := argument_fault(function, key, component[key]))]
     if component.get("_mode_", "default") == "default":
         needed = [key for key in known if parameters[key].default is inspect.Parameter.empty]
         faults += [f"{name} needs the argument '{key}'" for key in needed if key not in given]
     return faults
+
+
+def _is_well_annotated(function: Any) -> bool:
+    """Whether annotations may refuse a value; those of a user's own code are notes, which nothing else enforces."""
+    return str(getattr(function, "__module__", "")).partition(".")[0] in _ANNOTATED
 
 
 def locate(name: str, parser: ConfigParser) -> Any:
