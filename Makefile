@@ -6,20 +6,37 @@ READY  := $(VENV)/.ready
 LABEL_VENV := .venv-label
 PYTHONS := python3.11 python3.12 python3.13
 
+PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# nothing is installed that the locks have no hash of: they name every package (hence no dependencies), and what has no wheel
+# is built by the setuptools among them
+LOCKED  = $(PIP) --require-hashes --no-deps --no-build-isolation
+LOCKS  := $(wildcard requirements/*.lock)
+
 # threads that wait must not spin: torch shares the cores with data workers
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup demo test stress mutation test-label test-pythons check lint types bench bundle docs clean
+.PHONY: setup lock demo test stress mutation test-label test-pythons check lint types bench bundle docs clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
 
-# torch first and alone: any other order lets another package choose its version
-$(READY): pyproject.toml constraints.txt
+# a build for the CPU where pip is shown one, by an index or a folder of the user's, else PyPI's, with its CUDA on Linux;
+# of base.lock comes setuptools, which builds the rest
+$(READY): pyproject.toml $(LOCKS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(LOCKED) -r requirements/torch_cpu.lock 2>/dev/null || $(LOCKED) -r requirements/torch.lock
+	if $(BIN)/python -c "from importlib.metadata import version; raise SystemExit('+' in version('torch'))"; then \
+		$(LOCKED) -r requirements/cuda.lock; fi
+	$(LOCKED) -r requirements/base.lock
+	$(LOCKED) -r requirements/dev.lock
+	$(PIP) --no-deps --no-build-isolation -e .
 	touch $(READY)
+
+# versions and hashes anew, with the versions of constraints.txt where they still suit; UPGRADE="--upgrade-package zarr"
+# takes the newest zarr, UPGRADE=--upgrade the newest of everything
+lock: setup
+	$(LOCKED) -r requirements/pins.lock
+	$(BIN)/python requirements/renew.py $(UPGRADE)
 
 demo: setup
 	$(BIN)/python -m scripts demo --output demo
@@ -65,9 +82,9 @@ types: setup
 
 check: lint types test
 
-# of the programs left out one installs the package anew, two take an hour (hippocampus with nnU-Net, mutation), and
-# estimate is made from the results of others
-ALONE := first_prediction hippocampus nnunet_reference mutation estimate
+# of the programs left out one installs the package anew, one other packages (reference_systems), two take an hour
+# (hippocampus with nnU-Net, mutation), and estimate is made from the results of others
+ALONE := first_prediction reference_systems hippocampus nnunet_reference mutation estimate
 
 bench: setup
 	for program in $(filter-out $(ALONE:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$program || exit 1; done
@@ -75,7 +92,7 @@ bench: setup
 
 # how many small changes of the code the tests notice, in an hour
 mutation: setup
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev,mutation]"
+	$(LOCKED) -r requirements/mutation.lock
 	$(BIN)/python benchmarks/mutation.py
 
 clean:

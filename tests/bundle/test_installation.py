@@ -34,9 +34,11 @@ def test_extras_in_commands_exist():
     assert named <= set(EXTRAS)
 
 
-def test_dev_holds_all_extras_but_two():
+def test_dev_holds_all_extras_but_those_it_names():
     (own,) = [line for line in EXTRAS["dev"] if line.startswith("polytome[")]
-    assert set(re.findall(r"\w+", own)) - {"polytome"} == set(EXTRAS) - {"dev", "tiff", "mutation"}
+    assert set(re.findall(r"\w+", own)) - {"polytome"} == set(EXTRAS) - {"dev", "tiff", "mutation", "pins"}
+    (row,) = re.findall(r"^\| `dev` \| .* all of the above but (.*) \|$", PAGE, re.M)
+    assert re.findall(r"`(\w+)`", row) == ["tiff", "mutation", "pins"]
 
 
 def test_verbs_and_files_that_the_page_names_exist():
@@ -46,6 +48,14 @@ def test_verbs_and_files_that_the_page_names_exist():
     assert [name for name in named if name not in VERBS] == []
     assert (ROOT / "benchmarks" / "first_prediction.py").is_file()
     assert (ROOT / "constraints.txt").is_file()
+
+
+def test_the_page_lists_every_lock_and_no_other():
+    listed = [name for cell in column("Lock") for name in re.findall(r"`([\w.]+)`", cell)]
+    assert sorted(listed) == sorted(path.name for path in (ROOT / "requirements").glob("*.lock"))
+    named = {path for code in CODE for path in re.findall(r"requirements/[\w.]+", code)}
+    assert {"requirements/base.lock", "requirements/torch_cpu.sha256"} <= named
+    assert [path for path in named if not (ROOT / path).is_file()] == []
 
 
 def test_the_python_versions_are_those_of_the_project():
