@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +94,36 @@ def write_results(name: str, content: Mapping[str, Any]) -> None:
     """Write `benchmarks/results/NAME.json`."""
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def make_environment(folder: Path, *installed: Sequence[str]) -> Path:
+    """A Python environment for packages that do not go with the bundle's, made where it is not there yet.
+
+    Args:
+        folder: of the environment.
+        installed: what pip installs in one go, options included.
+
+    Returns:
+        its interpreter.
+    """
+    python, ready = folder / "bin" / "python", folder / ".ready"
+    if not ready.exists():
+        run_quietly([sys.executable, "-m", "venv", str(folder)])
+        for words in installed:
+            run_quietly([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *words])
+        ready.touch()
+    return python
+
+
+def run_quietly(words: Sequence[str]) -> None:
+    """Run a command.
+
+    Raises:
+        RuntimeError: where it fails, with the end of what it said.
+    """
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
 
 
 def _cell(value: Any) -> str:
