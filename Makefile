@@ -10,7 +10,7 @@ PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # nothing is installed that the locks have no hash of: they name every package (hence no dependencies), and what has no wheel
 # is built by the setuptools among them
 LOCKED  = $(PIP) --require-hashes --no-deps --no-build-isolation
-LOCKS  := $(wildcard requirements/*.lock)
+LOCKS  := $(wildcard .ci/requirements/*.lock)
 
 # threads that wait must not spin: torch shares the cores with data workers
 export OMP_WAIT_POLICY ?= PASSIVE
@@ -24,19 +24,19 @@ setup: $(READY)
 # of base.lock comes setuptools, which builds the rest
 $(READY): pyproject.toml $(LOCKS)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(LOCKED) -r requirements/torch_cpu.lock 2>/dev/null || $(LOCKED) -r requirements/torch.lock
+	$(LOCKED) -r .ci/requirements/torch_cpu.lock 2>/dev/null || $(LOCKED) -r .ci/requirements/torch.lock
 	if $(BIN)/python -c "from importlib.metadata import version; raise SystemExit('+' in version('torch'))"; then \
-		$(LOCKED) -r requirements/cuda.lock; fi
-	$(LOCKED) -r requirements/base.lock
-	$(LOCKED) -r requirements/dev.lock
+		$(LOCKED) -r .ci/requirements/cuda.lock; fi
+	$(LOCKED) -r .ci/requirements/base.lock
+	$(LOCKED) -r .ci/requirements/dev.lock
 	$(PIP) --no-deps --no-build-isolation -e .
 	touch $(READY)
 
 # versions and hashes anew, with the versions of constraints.txt where they still suit; UPGRADE="--upgrade-package zarr"
 # takes the newest zarr, UPGRADE=--upgrade the newest of everything
 lock: setup
-	$(LOCKED) -r requirements/pins.lock
-	$(BIN)/python requirements/renew.py $(UPGRADE)
+	$(LOCKED) -r .ci/requirements/pins.lock
+	$(BIN)/python -m tests.requirements.renew $(UPGRADE)
 
 demo: setup
 	$(BIN)/python -m scripts demo --output demo
@@ -92,8 +92,8 @@ bench: setup
 
 # how many small changes of the code the tests notice, in an hour
 mutation: setup
-	$(LOCKED) -r requirements/mutation.lock
+	$(LOCKED) -r .ci/requirements/mutation.lock
 	$(BIN)/python benchmarks/mutation.py
 
 clean:
-	rm -rf $(VENV) $(LABEL_VENV) .venv-3.* demo dist site bundle/output bundle/data
+	rm -rf $(VENV) $(LABEL_VENV) .venv-3.* .venv-nnunet .venv-reference demo dist site bundle/output bundle/data

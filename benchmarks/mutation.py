@@ -229,7 +229,7 @@ def try_all(mutants: list[Mutant], end: float) -> list[tuple[Mutant, str]]:
 
 def copy_checkout(copy: Path) -> Path:
     """What tests need of the checkout, in a folder where it may be changed."""
-    for part in ("bundle", "tests", "requirements"):
+    for part in ("bundle", "tests", ".ci"):
         shutil.copytree(harness.ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__", "output"))
     for part in ("pyproject.toml", "README.md", "Makefile", "CHANGELOG.md", "constraints.txt"):
         shutil.copy(harness.ROOT / part, copy / part)

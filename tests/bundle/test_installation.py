@@ -52,9 +52,9 @@ def test_verbs_and_files_that_the_page_names_exist():
 
 def test_the_page_lists_every_lock_and_no_other():
     listed = [name for cell in column("Lock") for name in re.findall(r"`([\w.]+)`", cell)]
-    assert sorted(listed) == sorted(path.name for path in (ROOT / "requirements").glob("*.lock"))
-    named = {path for code in CODE for path in re.findall(r"requirements/[\w.]+", code)}
-    assert {"requirements/base.lock", "requirements/torch_cpu.sha256"} <= named
+    assert sorted(listed) == sorted(path.name for path in (ROOT / ".ci" / "requirements").glob("*.lock"))
+    named = {path for code in CODE for path in re.findall(r"\.ci/requirements/[\w.]+", code)}
+    assert {".ci/requirements/base.lock", ".ci/requirements/torch_cpu.sha256"} <= named
     assert [path for path in named if not (ROOT / path).is_file()] == []
 
 

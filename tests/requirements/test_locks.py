@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from requirements.renew import EXTRAS, OLDEST_PYTHON, ROOT, Pin, normalised, read_pins
+from tests.requirements.renew import EXTRAS, OLDEST_PYTHON, ROOT, Pin, normalised, read_pins
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 NEEDED = PROJECT["project"]["dependencies"]
 OPTIONAL = PROJECT["project"]["optional-dependencies"]
-LOCKS = {path.stem: read_pins(path.read_text()) for path in (ROOT / "requirements").glob("*.lock")}
+LOCKS = {path.stem: read_pins(path.read_text()) for path in (ROOT / ".ci" / "requirements").glob("*.lock")}
 CONSTRAINTS = read_pins((ROOT / "constraints.txt").read_text())
 
 APART = ("cuda", "torch_cpu")  # which a build of PyTorch needs, or is
@@ -75,7 +75,7 @@ def test_every_pinned_version_has_hashes() -> None:
 
 
 def test_the_locks_name_no_index() -> None:
-    for path in (ROOT / "requirements").glob("*.lock"):
+    for path in (ROOT / ".ci" / "requirements").glob("*.lock"):
         assert "//" not in path.read_text()
         assert re.findall("^-|^ +--(?!hash)", path.read_text(), re.M) == []
 
@@ -124,7 +124,7 @@ def test_what_is_installed_needs_nothing_that_is_not_locked(lock: str, python: s
 def test_the_cpu_builds_are_those_of_the_version_and_the_pythons_that_are_tested() -> None:
     (torch,), (cpu,) = LOCKS["torch"], LOCKS["torch_cpu"]
     assert cpu.version == f"{torch.version}+cpu"
-    wheels = [line.split()[1] for line in (ROOT / "requirements" / "torch_cpu.sha256").read_text().splitlines()]
+    wheels = [line.split()[1] for line in (ROOT / ".ci" / "requirements" / "torch_cpu.sha256").read_text().splitlines()]
     machines = {(wheel.split("-")[2], wheel.removesuffix(".whl").split("_28_")[1]) for wheel in wheels}
     assert machines == set(itertools.product(("cp311", "cp312", "cp313"), ("x86_64", "aarch64")))
     assert len(cpu.hashes) == len(machines)

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from requirements import renew
-from requirements.renew import Pin, locks, one_version_each, read_cpu_builds, read_pins, resolve_by_uv, write_pins
+from tests.requirements import renew
+from tests.requirements.renew import Pin, locks, one_version_each, read_cpu_builds, read_pins, resolve_by_uv, write_pins
 
 LINUX = "sys_platform == 'linux'"
 OLD = "python_full_version < '3.12'"
@@ -146,9 +146,9 @@ def test_what_uv_says_of_a_failure_is_told() -> None:
 
 
 def test_nothing_is_written_where_a_part_fails(called: Path) -> None:
-    (called.parent / "requirements").mkdir()
-    (called.parent / "requirements" / "torch_cpu.sha256").write_text(CPU)
+    (called.parent / ".ci" / "requirements").mkdir(parents=True)
+    (called.parent / ".ci" / "requirements" / "torch_cpu.sha256").write_text(CPU)
     with pytest.raises(ValueError, match=r"torch_cpu\.sha256 has torch-2\.0\+cpu.*, but torch 2\.1 is locked"):
         renew.main([])
     assert (called.parent / "constraints.txt").read_text() == "zarr==3.0\n"
-    assert [path.name for path in (called.parent / "requirements").iterdir()] == ["torch_cpu.sha256"]
+    assert [path.name for path in (called.parent / ".ci" / "requirements").iterdir()] == ["torch_cpu.sha256"]

@@ -1,4 +1,4 @@
-"""The versions and hashes that everything is installed with: `constraints.txt`, and the locks in this folder.
+"""The versions and hashes that everything is installed with: `constraints.txt`, and the locks in `.ci/requirements`.
 
 uv resolves `pyproject.toml` once for all Pythons and platforms, keeping the versions of `constraints.txt`. Which of
 them a file holds is asked again with these versions fixed, so that the files agree with each other:
@@ -26,12 +26,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 OLDEST_PYTHON = "3.11.5"  # what soupsieve asks for, which the documentation's theme needs
 TORCH = "torch"
 PROJECT = "pyproject.toml"
-CPU_BUILDS = "requirements/torch_cpu.sha256"
+CPU_BUILDS = ".ci/requirements/torch_cpu.sha256"
 
 EXTRAS = {
     "dev": "What the extra dev adds: tests, lint, types, and all extras that have no lock of their own",
@@ -129,7 +129,7 @@ def locks(resolve: Resolve, cpu_builds: str) -> dict[str, str]:
         # a package that the extra needs in more places than the rest does has another marker, and stands in both
         files[extra] = (title, [pin for pin in wanted if pin.name not in apart and pin not in base])
     constraints = [Pin(name, version) for name, version in versions.items() if name not in cuda]
-    written = {f"requirements/{name}.lock": write_pins(*file) for name, file in files.items()}
+    written = {f".ci/requirements/{name}.lock": write_pins(*file) for name, file in files.items()}
     return written | {"constraints.txt": write_pins("Exact versions of everything but CUDA", constraints)}
 
 
