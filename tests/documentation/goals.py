@@ -72,7 +72,30 @@ def goals() -> list[Goal]:
         path = ("trivial", "rows", place, "ratio")
         what = "MB a second with hardly any network / copying chunk by chunk"
         found.append(Goal(what, row["input"], "streaming_inference", path, 0.4, at_most=False))
-    return found
+    return found + _against_others()
+
+
+def _against_others() -> list[Goal]:
+    """The same work by this bundle and by other systems, a time each."""
+    described = {
+        "search": lambda row: (
+            f"{row['labels']}, {row['threads']} threads, theirs at {row['their_resolution']} resolution"
+        ),
+        "loading": lambda row: f"64^3, {row['workers']} workers",
+        "inference": lambda row: f"192^3, {row['workers']} workers",
+    }
+    names = {"search": "patch search", "loading": "patch loading", "inference": "inference from zarr to zarr"}
+    return [
+        Goal(
+            f"time of {names[part]} / that of {row['system']}",
+            case(row),
+            "reference_systems",
+            (part, "rows", place, "ratio"),
+            1.0,
+        )
+        for part, case in described.items()
+        for place, row in enumerate(result("reference_systems")[part]["rows"])
+    ]
 
 
 def goals_table() -> str:

@@ -54,7 +54,9 @@ def named_table(file: str, path: Sequence[str], first: str, columns: Sequence[Co
 
 
 _PARTS = {
-    **dict.fromkeys(("patch_loading", "training_step", "streaming_inference", "segmentation"), "--part"),
+    **dict.fromkeys(
+        ("patch_loading", "training_step", "streaming_inference", "segmentation", "reference_systems"), "--part"
+    ),
     **dict.fromkeys(("objects", "multitask"), "--data"),
 }
 """Programs that measure one part alone, and the option for it."""
