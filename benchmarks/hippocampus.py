@@ -26,8 +26,6 @@ import json
 import logging
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -247,7 +245,6 @@ class Bench:
         """One training; the seconds of each of its iterations and the number of parameters."""
         if system != "nnunet":
             return self._train_bundle(system, seed, iterations)
-        self._make_environment()
         if not (self.folder / "preprocessed" / DATASET / "dataset.json").exists():
             self._nnunet("plan", seed, iterations)
         self._nnunet("train", seed, iterations)
@@ -267,7 +264,7 @@ class Bench:
             {
                 "bundle_root": str(harness.ROOT / "bundle"),
                 "output_dir": str(run),
-                "weights": str(run / "model_last.pt"),
+                "weights": str(run / "model.pt"),
                 "predictions": str(predictions),
                 "mirror_axes": list(MIRRORED),
                 "overwrite": True,
@@ -290,7 +287,7 @@ class Bench:
                 "random_seed": seed,
                 "max_epochs": epochs,
                 "max_steps_per_epoch": iterations // epochs,
-                "val_interval": epochs + 1,
+                "val_interval": epochs + 1,  # never: the last weights become model.pt, as nnU-Net takes its own
             }
         )
         for transform in config["augment"]:
@@ -311,39 +308,14 @@ class Bench:
         trainer.add_event_handler(Events.EPOCH_STARTED, begin)
         trainer.add_event_handler(Events.ITERATION_COMPLETED, note)
         trainer.run()
-        import torch
-
-        torch.save(config.get_parsed_content("scored_network").state_dict(), run / "model_last.pt")
         return {"seconds": seconds, "parameters": harness.n_parameters(trainer)}
 
     def _nnunet(self, stage: str, seed: int, iterations: int) -> None:
-        python = self.environment / "bin" / "python"
+        pinned = ("-c", str(harness.ROOT / "constraints.txt"))
+        python = harness.make_environment(self.environment, (*pinned, "torch"), ("--no-deps", *OWN), (*pinned, *THEIRS))
         program = Path(__file__).with_name("nnunet_reference.py")
         words = [python, program, stage, self.folder, "--seed", seed, "--iterations", iterations]
-        run_quietly(list(map(str, words)))
-
-    def _make_environment(self) -> None:
-        """Install nnU-Net for CPU, where that was not done yet."""
-        ready = self.environment / ".ready"
-        if ready.exists():
-            return
-        run_quietly([sys.executable, "-m", "venv", str(self.environment)])
-        pip = [str(self.environment / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        pip += ["--disable-pip-version-check", "-c", str(harness.ROOT / "constraints.txt")]
-        for packages in (("torch",), ("--no-deps", *OWN), THEIRS):
-            run_quietly([*pip, *packages])
-        ready.touch()
-
-
-def run_quietly(words: list[str]) -> None:
-    """Run a command.
-
-    Raises:
-        RuntimeError: where it fails, with the end of what it said.
-    """
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(words)} failed:\n{(done.stdout + done.stderr)[-3000:]}")
+        harness.run_quietly(list(map(str, words)))
 
 
 def read(path: Path) -> np.ndarray:

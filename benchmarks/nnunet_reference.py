@@ -11,11 +11,11 @@ import argparse
 import json
 import os
 import random
-import sys
 import time
-import types
 from pathlib import Path
 from typing import Any
+
+from reference_sides.stand_ins import stand_in
 
 DATASET = "Dataset004_Hippocampus"
 PLANS = "nnUNetResEncUNetMPlans"
@@ -33,25 +33,9 @@ def main() -> None:
     for part in ("raw", "preprocessed", "results"):  # read when the package is imported
         os.environ[f"nnUNet_{part}"] = str(words.folder / part)
     os.environ |= {"nnUNet_n_proc_DA": "1" if words.stage == "plan" else "0", "nnUNet_compile": "false"}
-    sys.modules["timm"] = _stand_in_for_timm()
+    stand_in("timm")  # which would bring torchvision; no network of the ResEnc plans uses it
     stages = {"plan": plan, "train": train, "predict": predict}
     stages[words.stage](words.folder, words.iterations, words.seed)
-
-
-def _stand_in_for_timm() -> types.ModuleType:
-    """What dynamic-network-architectures imports of timm, which would bring torchvision; ResEnc networks use none."""
-
-    class Missing(types.ModuleType):
-        def __getattr__(self, name: str) -> Any:
-            if name.startswith("__"):
-                raise AttributeError(name)
-            return object
-
-    names = ("timm", "timm.layers", "timm.models", "timm.models.layers", "timm.models.vision_transformer")
-    for name in names:
-        sys.modules[name] = Missing(name)
-        sys.modules[name].__path__ = []
-    return sys.modules["timm"]
 
 
 def plan(folder: Path, iterations: int, seed: int) -> None:
