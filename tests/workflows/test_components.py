@@ -1,10 +1,14 @@
 """Components of small configs, checked against signatures without a call."""
 
+import importlib
+import pkgutil
 import sys
 
 import pytest
 from monai.bundle import ConfigParser
 
+import scripts
+from scripts.command_line import VERBS
 from scripts.workflows.components import component_faults, iter_components, locate
 
 
@@ -140,6 +144,18 @@ def test_a_target_that_is_made_by_the_config_is_left_to_it(target):
 @pytest.mark.parametrize(("disabled", "count"), [(True, 0), ("true", 0), (False, 1), ("$@a is None", 1)])
 def test_what_is_switched_off_is_not_checked(disabled, count):
     assert len(faults({"x": {"_target_": "no_such_package.Thing", "_disabled_": disabled}})) == count
+
+
+def test_no_module_hides_what_its_room_exports():
+    """From Python 3.12 on a path that ends with a module's name is the module, for MONAI, too; verbs are no components."""
+    hidden = [
+        f"{room.name}.{module.name}"
+        for room in pkgutil.walk_packages(scripts.__path__, "scripts.")
+        if room.ispkg
+        for module in pkgutil.iter_modules(importlib.import_module(room.name).__path__)
+        if module.name in getattr(importlib.import_module(room.name), "__all__", ())
+    ]
+    assert [path for path in hidden if path.rpartition(".")[2].replace("_", "-") not in VERBS] == []
 
 
 def test_locate_finds_what_monai_finds():

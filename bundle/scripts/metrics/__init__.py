@@ -1,6 +1,5 @@
 """Metrics: what is measured over a validation set, a volume or a crop. Tensors or arrays in, plain numbers out."""
 
-from .adapted_rand import AdaptedRand, adapted_rand
 from .base import Metric
 from .calibration_error import CalibrationError
 from .cellmap_instances import CELLMAP_INSTANCE_CLASSES, CELLMAP_VERSION, cellmap_instance_counts
@@ -14,8 +13,10 @@ from .cellmap_scores import (
 from .contingency import Contingency
 from .counts import Counts
 from .hausdorff95 import HausdorffDistance95
+from .information_scores import variation_of_information
 from .label_dice import LabelDice
 from .label_iou import LabelIoU
+from .matched_points import PointMatching, point_matching
 from .matching import (
     AVERAGE_PRECISION_THRESHOLDS,
     Matching,
@@ -26,13 +27,12 @@ from .matching import (
 from .metric_table import METRIC_NAMES, default_metrics, make_metric, metric_faults
 from .multi_task_metric import MultiTaskMetric
 from .number_errors import R2, MeanAbsoluteError
-from .overlap import class_overlaps, overlap
-from .point_matching import PointMatching, point_matching
+from .overlap_scores import class_overlaps, overlap
 from .radial_error import MeanRadialError, radial_errors
+from .rand_scores import AdaptedRand, adapted_rand
 from .surface_dice import SurfaceDice
 from .surface_distance import SurfaceDistance
 from .surfaces import SurfaceDistances, surface_distances
-from .variation_of_information import variation_of_information
 from .vector_errors import AngularError, EndPointError
 
 __all__ = [

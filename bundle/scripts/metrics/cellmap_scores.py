@@ -10,7 +10,7 @@ import numpy as np
 from .cellmap_instances import CELLMAP_INSTANCE_CLASSES
 from .counts import Counts
 from .label_arrays import Labels, compact_ids, label_pair
-from .overlap import overlap
+from .overlap_scores import overlap
 
 CropCounts = Mapping[str, float] | Iterable[Mapping[str, float]]
 """Counts of one crop, or of several."""

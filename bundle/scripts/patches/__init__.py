@@ -6,9 +6,7 @@ from .cellmap_split import cellmap_volumes, complete_volumes, crop_volumes, spli
 from .choose import choose_patches
 from .class_counts import ClassCounts, count_classes
 from .datalists import read_datalist, read_datasplit, write_datalist, write_datasplit
-from .draw_points import draw_points
 from .faults import volume_faults
-from .image_patches import image_patches
 from .intensities import image_statistics
 from .jitter import add_start_ranges
 from .landmark_folds import read_landmark_folds
@@ -17,13 +15,15 @@ from .landmark_rows import EXTRA_KEY, ID_KEY, landmark_names, place_landmarks, r
 from .loader import PatchLoader
 from .nnunet_dataset import nnunet_cases, open_nnunet_dataset, read_nnunet_dataset
 from .patch_errors import LoaderError, PatchError
-from .point_patches import point_patches
+from .point_choice import draw_points
+from .points_in_patches import point_patches
 from .samplers import PatchSampler, select_patches
 from .search import find_patches
 from .seeded import PatchDataset, SeededIndex, sample_seed
 from .slice_views import slice_volumes
 from .splits import split_patches
 from .table import OPTION_KEYS, array_keys, make_datalist, open_array, open_images, reference_key, volume_box
+from .whole_images import image_patches
 
 __all__ = [
     "EXTRA_KEY",

@@ -8,7 +8,7 @@ from typing import Any
 from ..geometry import IMAGE_KEY, MASK_KEY, Kind, did_you_mean, parse_targets, stored_keys
 from ..volumes import LANDMARKS_KEY, POINTS_KEY, Volume
 from .landmark_rows import landmark_faults, row_place, table_landmark_faults
-from .point_patches import volume_points
+from .points_in_patches import volume_points
 from .table import OPTION_KEYS, array_keys, open_array, open_images, volume_box
 
 SPLITS = ("train", "val")

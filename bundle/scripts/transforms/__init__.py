@@ -11,8 +11,8 @@ from .dilate import DilateLabel, DilateLabeld
 from .distance import LabelToDistance, LabelToDistanced
 from .gamma import RandGamma, RandGammad, gamma_curve
 from .intensity import NormalizeImage, NormalizeImaged
-from .landmark_augmentation import LANDMARK_SCHEMES, landmark_augmentation, landmark_space
 from .landmark_pairs import pairs_by_name, swap_pairs
+from .landmark_schemes import LANDMARK_SCHEMES, landmark_augmentation, landmark_space
 from .landmarks import LandmarksToPointsd, LoadLandmarksd
 from .load import LoadZarrPatchd
 from .low_resolution import RandLowResolution, RandLowResolutiond, lower_resolution
@@ -32,7 +32,7 @@ from .smooth import SmoothLabel, SmoothLabeld
 from .spatial import ApplySpatiald
 from .spatial_draw import RandSpatialDraw, RandSpatialDrawd, SpatialDraw
 from .target_grid import ToTargetGridd
-from .target_label import TargetLabel, TargetLabeld, target_label
+from .target_labels import TargetLabel, TargetLabeld, target_label
 from .transpose import RandTranspose, RandTransposed, transpose_axes
 from .two_draws import RandTwoSpatialDrawsd, TwoSpatialDraws
 from .two_views import TwoViewsd, points_in_view

@@ -13,8 +13,8 @@ from PIL import Image, ImageDraw, ImageFont
 from ..geometry import Kind, Target, activate_prediction
 from ..geometry.peaks import peak_points
 from .colours import grey, target_colours, value_limits
-from .embedding_colours import embedding_colours
 from .landmark_panels import landmark_panels
+from .principal_colours import embedding_colours
 
 MIN_PANEL = 192
 """Smaller slices are enlarged by a whole factor until they are about this wide."""

@@ -13,7 +13,7 @@ import torch
 from ..geometry import Kind
 from ..networks import HeadNetwork, discriminant_weights
 from ..patches import open_images, volume_box
-from ..patches.point_patches import volume_points
+from ..patches.points_in_patches import volume_points
 from ..volumes import POINTS_KEY, Volume
 
 logger = logging.getLogger(__name__)

@@ -17,10 +17,10 @@ from ..inferers import dropout_layers, slice_sizes
 from ..patches import ID_KEY, row_landmarks, volume_box
 from ..volumes import open_volume
 from .components import component_faults
+from .each_prediction import find_sets
 from .faults import root_message
 from .landmark_results.results import LandmarkResults
 from .rehearsal import engine_faults
-from .segment_each import find_sets
 from .setting_rules import setting_faults
 from .start_checks import (
     channels_of_input,

@@ -170,7 +170,7 @@ def test_every_voxel_is_drawn_as_often_as_any_other(tmp_path):
 
 def test_what_is_read_at_once_does_not_matter(path, monkeypatch):
     points = draw_points(path, 64)
-    monkeypatch.setattr(importlib.import_module("scripts.patches.draw_points"), "RUN_VOXELS", 100)
+    monkeypatch.setattr(importlib.import_module("scripts.patches.point_choice"), "RUN_VOXELS", 100)
     assert draw_points(open_volume(path), 64) == points
     assert isinstance(points[0], Point)
 
