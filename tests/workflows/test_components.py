@@ -147,7 +147,7 @@ def test_what_is_switched_off_is_not_checked(disabled, count):
 
 
 def test_no_module_hides_what_its_room_exports():
-    """From Python 3.12 on a path that ends with a module's name is the module, for MONAI, too; verbs are no components."""
+    """From Python 3.12 a path that ends with a module's name is the module for MONAI, too; verbs are no components."""
     hidden = [
         f"{room.name}.{module.name}"
         for room in pkgutil.walk_packages(scripts.__path__, "scripts.")
