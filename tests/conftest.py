@@ -31,8 +31,15 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(autouse=True)
 def usual_log_level():
-    """A config that an earlier test ran has set its own; what is logged must not depend on the order of tests."""
+    """A config that an earlier test ran has set its own; what is logged must not depend on the order of tests.
+
+    Nor must a handler write to the standard error of that test, which is closed since.
+    """
     logging.getLogger().setLevel(logging.WARNING)
+    for logger in (logging.getLogger(), *logging.Logger.manager.loggerDict.values()):
+        for handler in [*getattr(logger, "handlers", ())]:
+            if isinstance(handler, logging.StreamHandler) and getattr(handler.stream, "closed", False):
+                logger.removeHandler(handler)  # type: ignore[union-attr]
 
 
 @pytest.fixture(autouse=True)

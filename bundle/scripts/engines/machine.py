@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-_PACKAGES = ("torch", "monai", "pytorch-ignite", "numpy", "zarr")
+_PACKAGES = ("monai", "pytorch-ignite", "numpy", "zarr")
 
 
 def machine_facts() -> dict[str, str]:
@@ -28,7 +28,7 @@ def machine_facts() -> dict[str, str]:
         facts[f"GPU {n}"] = f"{properties.name}, {properties.total_memory / 2**30:.1f} GiB"
     if not torch.cuda.device_count():
         facts["GPU"] = "none"
-    facts["Python"] = platform.python_version()
+    facts |= {"Python": platform.python_version(), "torch": str(torch.__version__)}  # with its variant, as +cu130
     return facts | {name: importlib.metadata.version(name) for name in _PACKAGES}
 
 
