@@ -103,7 +103,8 @@ def test_every_dependency_of_the_project_is_locked_in_a_version_that_it_allows(e
 @pytest.mark.parametrize("lock", ["base", "dev"])
 def test_what_is_installed_needs_nothing_that_is_not_locked(lock: str, python: str) -> None:
     """pip is told not to look for dependencies: all of them must stand in the locks, in versions that do."""
-    pins = [pin for name in {"torch", "base", lock} for pin in LOCKS[name]]
+    is_of_pypi = "+" not in importlib.metadata.version("torch")  # which brings CUDA along
+    pins = [pin for name in {"torch", "base", lock, *(["cuda"] if is_of_pypi else [])} for pin in LOCKS[name]]
     locked = needed_on(pins, python)
     known: set[tuple[str, frozenset[str]]] = set()
     waiting = [Requirement(text) for text in NEEDED + (OPTIONAL["dev"] if lock == "dev" else [])]
