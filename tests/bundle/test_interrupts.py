@@ -68,7 +68,7 @@ PLACES = {
 }
 
 
-OFTEN = ("first batch, half of a step", "validation", "second epoch", "last batch of all")
+OFTEN = ("first batch, half of a step", "validation")
 
 
 @pytest.mark.parametrize(

@@ -66,10 +66,9 @@ def test_every_set_runs_as_it_is(chosen, data, tmp_path):
 
 
 @pytest.mark.parametrize("chosen", SETS, ids=lambda one: one.name)
-def test_a_few_malformed_configs(chosen, data, tmp_path):
-    for seed in range(1_000_000, 1_000_003):
-        mutation, outcome = tried(chosen, seed, data, tmp_path / str(seed))
-        assert judged(mutation, outcome) == "", f"{mutation.kind}: {mutation.key}: {mutation.said}"
+def test_a_malformed_config(chosen, data, tmp_path):
+    mutation, outcome = tried(chosen, 1_000_000, data, tmp_path / "run")
+    assert judged(mutation, outcome) == "", f"{mutation.kind}: {mutation.key}: {mutation.said}"
 
 
 def command_line(chosen, seed, data, root):
