@@ -10,25 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.transform import resize
+from tests.volumes.placed_stores import ORIGIN, store, store_normals, whole
 
-from scripts.volumes import NORMAL_INT8, ResampledVolume, create_ome_zarr, encode, open_volume
+from scripts.volumes import ResampledVolume, open_volume
 from scripts.volumes.grid import Grid
 from scripts.volumes.resample import place, resample
-
-ORIGIN = (100.0, -5.0, 7.0)
-
-
-def store(path, data, spacing=(1.0, 1.0, 1.0), translation=ORIGIN, **kwargs):
-    data = data if data.ndim == 4 else data[None]
-    kwargs = {"unit": "um", "chunks": (4, 5, 6)} | kwargs
-    writer = create_ome_zarr(path, data.shape, data.dtype, spacing=spacing, translation=translation, **kwargs)
-    writer.write((0, 0, 0), data)
-    return open_volume(path)
-
-
-def whole(volume):
-    return volume.read((0, 0, 0), volume.spatial_shape)
-
 
 SHAPE = (12, 10, 8)
 RATIOS = [
@@ -123,15 +109,10 @@ def stored(tmp_path_factory):
     rng = np.random.default_rng(0)
     image = rng.normal(size=(2, 13, 11, 17)).astype(np.float32)
     labels = rng.integers(0, 200, (1, 13, 11, 17)).astype(np.uint8)
-    normals = rng.normal(size=(3, 13, 11, 17))
-    normals /= np.linalg.norm(normals, axis=0)
-    normals[:, rng.random((13, 11, 17)) < 0.4] = 0
     return {
         "linear": store(folder / "image.zarr", image),
         "nearest": store(folder / "labels.zarr", labels),
-        "normal": store(
-            folder / "normals.zarr", encode(normals, NORMAL_INT8, "int8"), attributes=NORMAL_INT8.as_attributes()
-        ),
+        "normal": store_normals(folder / "normals.zarr"),
     }
 
 
@@ -268,60 +249,6 @@ def test_nan_spreads_only_to_voxels_that_it_weighs_in(tmp_path):
     assert np.flatnonzero(np.isnan(found)).tolist() == [3, 4, 5, 6]
     exact = whole(resample(base, (1, 1, 1 / 3), "linear")).ravel()  # every third lies on a voxel
     np.testing.assert_array_equal(exact[1::3], data.ravel())
-
-
-class TestNormals:
-    def test_a_sphere_keeps_its_directions(self, tmp_path):
-        spacing = np.array([2.0, 1.0, 1.0])
-        index = np.stack(np.meshgrid(*[np.arange(n) for n in (24, 48, 48)], indexing="ij"))
-        position = (index + 0.5) * spacing.reshape(3, 1, 1, 1) - 24.0
-        radius = np.linalg.norm(position, axis=0)
-        normals = np.where(np.abs(radius - 15) < 6, position / radius, 0)
-        base = store(tmp_path / "n.zarr", normals.astype(np.float32), tuple(spacing), translation=spacing / 2 - 24)
-        for wanted in ((1.5, 1.5, 1.5), (1.0, 0.8, 1.3), (2.0, 1.0, 0.6)):
-            volume = resample(base, wanted, "normal")
-            found = whole(volume)
-            centres = np.stack(np.meshgrid(*map(np.arange, volume.spatial_shape), indexing="ij"))
-            at = np.reshape(volume.translation, (3, 1, 1, 1)) + centres * np.reshape(wanted, (3, 1, 1, 1))
-            distance = np.linalg.norm(at, axis=0)
-            length = np.linalg.norm(found, axis=0)
-            inner = np.abs(distance - 15) < 4
-            np.testing.assert_allclose(length[inner], 1, atol=1e-5)
-            assert not length[np.abs(distance - 15) > 8].any()
-            assert np.isin(np.round(length, 4), [0, 1]).all()
-            cosine = (found * at / distance).sum(axis=0)[inner]
-            assert np.degrees(np.arccos(np.clip(cosine, -1, 1))).max() < 0.6
-
-    @pytest.mark.parametrize(
-        ("present", "expected"),
-        [((1, 1), (0, 1, 0)), ((1, 0), (0, 1, 0)), ((0, 1), (0, 1, 0)), ((0, 0), (0, 0, 0))],
-    )
-    def test_half_of_the_weight_is_enough(self, tmp_path, present, expected):
-        data = np.zeros((3, 1, 1, 2), np.float32)
-        data[1, 0, 0] = present
-        found = whole(resample(store(tmp_path / "n.zarr", data), (1, 1, 2), "normal"))
-        np.testing.assert_allclose(found.ravel(), expected, atol=1e-6)
-
-    def test_less_than_half_is_not(self, tmp_path):
-        data = np.zeros((3, 1, 2, 2), np.float32)
-        data[2, 0, 0, 0] = 1.0
-        data[:, 0, 0, 1] = np.nan
-        base = store(tmp_path / "n.zarr", data)
-        assert not whole(resample(base, (1, 2, 2), "normal")).any()  # a quarter
-        fine = whole(resample(base, (1, 0.5, 0.5), "normal"))
-        np.testing.assert_array_equal(fine[2, 0], [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 0]])  # 9 / 16
-
-    def test_opposite_ones_leave_none(self, tmp_path):
-        data = np.zeros((3, 1, 1, 2), np.float32)
-        data[0, 0, 0] = 1, -1
-        assert not whole(resample(store(tmp_path / "n.zarr", data), (1, 1, 2), "normal")).any()
-
-    def test_encoded_ones(self, stored):
-        base = stored["normal"]
-        volume = resample(base, (0.5, 0.5, 0.5), "normal")
-        length = np.linalg.norm(whole(volume), axis=0)
-        assert set(np.unique(length.round(4))) == {0.0, 1.0}
-        assert (volume.dtype, volume.encoding, volume.stored_dtype) == (np.float32, None, np.int8)
 
 
 def test_a_volume_of_that_spacing_or_grid_is_handed_back(stored, tmp_path):

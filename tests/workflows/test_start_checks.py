@@ -1,9 +1,8 @@
-"""The check before a run: each kind of bad input gives one clear message, all at once, and writes nothing."""
+"""The check before a training: each kind of bad input gives one clear message, all at once, and writes nothing."""
 
 import json
 import subprocess
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,27 +10,15 @@ import torch
 import zarr
 from monai.bundle import ConfigParser
 from tests.bundle.prepared_python import prepared_python
+from tests.workflows.checked_arrays import BUNDLE, TARGETS, make_arrays, store
 
 from scripts.volumes import create_ome_zarr
-from scripts.workflows import RunError, check_config, check_inference, check_training, current_parser
-from scripts.workflows.start_checks import _weight_files, network_faults
-
-BUNDLE = Path(__file__).parents[2] / "bundle"
-TARGETS = {"sheet": {"channels": 1}, "depth": {"channels": 1, "kind": "scalar"}}
-
-
-def store(path, shape, dtype="uint8", value=1, **kwargs):
-    writer = create_ome_zarr(path, shape, dtype, spacing=(2, 1, 1), chunks=(16,) * 3, **kwargs)
-    writer.write((0, 0, 0), np.full(shape, value, dtype))
-    return str(path)
+from scripts.workflows import RunError, check_config, check_training, current_parser
 
 
 @pytest.fixture
 def folder(tmp_path):
-    store(tmp_path / "raw.zarr", (1, 32, 32, 32))
-    store(tmp_path / "sheet.zarr", (1, 32, 32, 32))
-    store(tmp_path / "depth.zarr", (1, 32, 32, 32), "float32")
-    return tmp_path
+    return make_arrays(tmp_path)
 
 
 @pytest.fixture
@@ -160,82 +147,6 @@ def test_nothing_is_written_when_the_check_fails(training, folder):
     assert not (folder / "ckpt").exists()
 
 
-@pytest.fixture
-def inference(folder):
-    parser = ConfigParser()
-    parser.read_config(BUNDLE / "configs" / "inference.json")
-    parser.update(
-        {
-            "bundle_root": str(BUNDLE),
-            "input": str(folder / "raw.zarr"),
-            "output": str(folder / "out.zarr"),
-            "weights": None,
-            "targets": deepcopy(TARGETS),
-            "patch_size": [16, 16, 16],
-            "features_per_stage": [16, 16],
-            "n_blocks_per_stage": [1, 1],
-        }
-    )
-    return parser
-
-
-@pytest.mark.parametrize(
-    ("changes", "part"),
-    [
-        ({"input": "/no/raw.zarr"}, "/no/raw.zarr does not exist"),
-        ({"in_channels": 2}, "has 1 channels, the network takes in_channels = 2"),
-        ({"roi_size": [16, 16, 15]}, "roi_size: patch size [16, 16, 15] does not fit the network: axis x has 15"),
-        ({"weights": "/no/model.pt"}, "weights /no/model.pt do not exist"),
-        ({"targets#sheet#kind": "lable"}, "did you mean 'label'?"),
-        ({"inferer#overlpa": 0.5}, "overlpa"),
-        ({"mask": "/no/mask.zarr"}, "mask: /no/mask.zarr does not exist"),
-        ({"region": [[0, 0, 0], [99, 9, 9]]}, "region [[0, 0, 0], [99, 9, 9]] of"),
-        (
-            {"handlers#0#load_dict": {"network": {"network": "@network"}}, "weights": "{folder}/model.pt"},
-            "handlers#0#load_dict#network: expected an object with load_state_dict; got {'network': MultiTaskUNet",
-        ),
-        ({"memory_limit": -1}, "memory_limit must be a whole number of at least 1, or null; got -1"),
-    ],
-)
-def test_bad_input_of_inference(inference, folder, changes, part):
-    inference.parse(True)
-    torch.save(inference.get_parsed_content("network_def").state_dict(), folder / "model.pt")
-    inference.update({k: v.format(folder=folder) if isinstance(v, str) else v for k, v in changes.items()})
-    inference.parse(True)
-    with pytest.raises(RunError, match="the inference cannot start, 1 fault:") as caught:
-        check_inference(inference)
-    assert part in str(caught.value)
-
-
-def test_a_good_inference_passes(inference, folder):
-    inference.parse(True)
-    check_inference(inference)
-    assert not (folder / "out.zarr").exists()
-
-
-def test_of_a_folder_of_weights_every_file_is_checked(inference, folder):
-    inference.parse(True)
-    state = inference.get_parsed_content("network_def").state_dict()
-    first = next(iter(state))
-    (folder / "weights").mkdir()
-    torch.save(state, folder / "weights" / "good.pt")
-    torch.save({"network": state}, folder / "weights" / "checkpoint.pt")
-    inference.update({"weights": str(folder / "weights")})
-    inference.parse(True)
-    assert _weight_files(inference) == [
-        ("weights", str(folder / "weights" / name)) for name in ("checkpoint.pt", "good.pt")
-    ]
-    assert network_faults(inference, {}) == []
-    torch.save({name: value for name, value in state.items() if name != first}, folder / "weights" / "lacking.pt")
-    torch.save(state, folder / "weights" / "ignored.txt")
-    (fault,) = network_faults(inference, {})
-    assert fault.startswith(f"weights: {folder / 'weights' / 'lacking.pt'} belongs to another architecture")
-    assert f"lacks {first}" in fault
-    inference.update({"weights": [str(folder / "weights" / "good.pt"), "/no/model.pt"]})
-    inference.parse(True)
-    assert network_faults(inference, {}) == ["weights: weights /no/model.pt do not exist"]
-
-
 def test_the_parser_of_the_run_is_found_from_within_it_only():
     with pytest.raises(RuntimeError, match="no config is being evaluated here"):
         current_parser()
@@ -255,59 +166,6 @@ def test_the_command_line_shows_the_message_alone_and_ends_with_status_1(folder)
     assert "/no/sheet.zarr does not exist" in done.stderr
     assert "targets: depth: no volume carries 'depth'" in done.stderr
     assert not (folder / "out").exists()
-
-
-@pytest.fixture
-def landmarks(folder):
-    """The inference of two landmarks."""
-    parser = ConfigParser()
-    parser.read_config([BUNDLE / "configs" / f"{name}.json" for name in ("inference", "landmarks_inference")])
-    parser.update(
-        {
-            "bundle_root": str(BUNDLE),
-            "input": [{"image": str(folder / "raw.zarr"), "landmarks": [[1, 2, 3], None], "id": "a"}],
-            "weights": None,
-            "targets": {"heatmaps": {"channels": 2, "kind": "points"}},
-            "patch_size": [16, 16, 16],
-            "features_per_stage": [16, 16],
-            "n_blocks_per_stage": [1, 1],
-        }
-    )
-    return parser
-
-
-@pytest.mark.parametrize(
-    ("changes", "part"),
-    [
-        ({"targets#heatmaps#channels": 3}, "a: has 2 landmarks; the network finds 3"),
-        ({"mc_dropout": 4}, "mc_dropout: the network has no dropout; train it with a 'dropout' above 0"),
-        (
-            {"targets": deepcopy(TARGETS)},
-            "targets: expected one of kind points, whose landmarks are to be found; got none",
-        ),
-        ({"input": None}, "give either input or landmark_file; got input = None, landmark_file = None"),
-        ({"mirror_axes": ["w"]}, "mirror_axes"),
-    ],
-)
-def test_bad_input_of_an_inference_of_landmarks(landmarks, changes, part):
-    landmarks.update(changes)
-    landmarks.parse(True)
-    with pytest.raises(RunError, match="the inference cannot start") as caught:
-        check_inference(landmarks)
-    assert part in str(caught.value)
-
-
-@pytest.mark.parametrize("changes", [{}, {"mc_dropout": 4, "dropout": 0.1}])
-def test_a_good_inference_of_landmarks_passes(landmarks, changes):
-    landmarks.update(changes)
-    landmarks.parse(True)
-    check_inference(landmarks)
-
-
-def test_channels_of_several_inputs_are_added(landmarks, folder):
-    landmarks.update({"input": [{"image": [str(folder / "raw.zarr"), str(folder / "sheet.zarr")]}], "in_channels": 2})
-    landmarks.parse(True)
-    check_inference(landmarks)
 
 
 @pytest.mark.parametrize(
