@@ -15,7 +15,7 @@ LOCKS  := $(wildcard .ci/requirements/*.lock)
 # threads that wait must not spin: torch shares the cores with data workers
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup lock demo test stress mutation test-label test-pythons check lint types bench bundle docs clean
+.PHONY: setup lock demo test test-long stress mutation test-label test-pythons check lint types bench bundle docs clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -46,6 +46,10 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
+# pages carried out from end to end, trainings on real volumes, the documentation site
+test-long: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder --durations=10
+
 # what is too long for every change: kills at random moments, thousands of malformed configs and headers
 stress: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m stress -n 2 --dist load --durations=10 --timeout 3000 -rA
@@ -64,7 +68,7 @@ $(LABEL_VENV)/.ready: constraints.txt tests/label/requirements.txt
 test-pythons: $(foreach python,$(PYTHONS),$(if $(shell $(python) -V 2>/dev/null),test-$(python)))
 
 test-python3.%:
-	$(MAKE) test PYTHON=python3.$* VENV=.venv-3.$*
+	$(MAKE) test test-long PYTHON=python3.$* VENV=.venv-3.$*
 
 bundle: setup
 	$(BIN)/python -m scripts bundle --overwrite

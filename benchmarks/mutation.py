@@ -75,26 +75,21 @@ class Mutant:
     """One changed place.
 
     Args:
-        room: of the module.
-        module: path in the checkout.
-        operator: cosmic-ray's name of the change.
-        line: where it is.
-        before, after: that line.
+        place: what is changed.
+        before, after: its line.
         source: the whole module, changed.
     """
 
-    room: str
-    module: Path
-    operator: str
-    line: int
+    place: Place
     before: str
     after: str
     source: str
 
     def tests(self) -> list[list[str]]:
         """Test files that are tried, those of the module first."""
-        own = [f"tests/{self.room}/{path.name}" for path in _own_tests(self.room, self.module.stem)]
-        rest = MORE.get(self.room, [f"tests/{self.room}"])
+        room = self.place.room
+        own = [f"tests/{room}/{path.name}" for path in _own_tests(room, self.place.module.stem)]
+        rest = MORE.get(room, [f"tests/{room}"])
         return [files for files in (own, rest) if files]
 
 
@@ -117,7 +112,7 @@ def main(sample: int = 300, minutes: float = 60, seed: int = 0, rooms: Any = Non
     outcomes = try_all(drawn, begun + 60 * minutes)
     rows = [_row(room, outcomes) for room in [*chosen, "all"]]
     survivors = [
-        {"place": f"{mutant.module}:{mutant.line}", "before": mutant.before, "after": mutant.after}
+        {"place": f"{mutant.place.module}:{mutant.place.line}", "before": mutant.before, "after": mutant.after}
         for mutant, outcome in outcomes
         if outcome == "survived"
     ]
@@ -159,7 +154,7 @@ def make_mutant(place: Place) -> Mutant | None:
         return None
     pairs = zip(source.splitlines(), changed.splitlines(), strict=False)
     before, after = next(((one, other) for one, other in pairs if one != other), ("", ""))
-    return Mutant(place.room, place.module, place.operator, place.line, before.strip(), after.strip(), changed)
+    return Mutant(place, before.strip(), after.strip(), changed)
 
 
 def _meaning(source: str) -> str | None:
@@ -240,7 +235,7 @@ def is_noticed(mutant: Mutant, copy: Path) -> bool:
     """Whether a test fails with a mutant."""
     for files in mutant.tests():
         check_unchanged(tuple(files), copy)
-    path = copy / mutant.module
+    path = copy / mutant.place.module
     original = path.read_text()
     path.write_text(mutant.source)
     try:
@@ -312,7 +307,7 @@ def _import_libraries() -> None:
 
 
 def _row(room: str, outcomes: list[tuple[Mutant, str]]) -> dict[str, Any]:
-    said = [outcome for mutant, outcome in outcomes if room in ("all", mutant.room)]
+    said = [outcome for mutant, outcome in outcomes if room in ("all", mutant.place.room)]
     noticed = said.count("noticed")
     return {"share": noticed / len(said) if said else None, "room": room, "tried": len(said), "noticed": noticed}
 

@@ -46,6 +46,7 @@ def test_the_parts_of_a_volume_are_cut_at_a_plane_and_each_is_a_store_of_its_own
     assert (train.spatial_shape, test.spatial_shape) == ((32, 32, 32), (24, 32, 32))
 
 
+@pytest.mark.long
 def test_a_head_on_raw_values_finds_what_a_threshold_defines(data, folder, tmp_path):
     run = few_shot.train(data, "raw", 64, 0, 100, folder, tmp_path)
     assert run["dice"] > 0.8  # all foreground: 0.46
@@ -54,7 +55,15 @@ def test_a_head_on_raw_values_finds_what_a_threshold_defines(data, folder, tmp_p
     assert run["voi"] == pytest.approx(run["voi_split"] + run["voi_merge"])
 
 
-@pytest.mark.parametrize("method", ["pretrained", "scratch", "tuned", "dense"])
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param("pretrained", marks=pytest.mark.long),
+        "scratch",
+        "tuned",
+        pytest.param("dense", marks=pytest.mark.long),
+    ],
+)
 def test_every_method_trains_and_is_scored(data, folder, tmp_path, results, method):
     few_shot.pretrained(data, folder, 5, SETTINGS, "blobs")
     run = few_shot.train(data, method, None if method == "dense" else 8, 0, 5, folder, tmp_path)

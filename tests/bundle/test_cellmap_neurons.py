@@ -15,6 +15,8 @@ from scripts.workflows.datasplit import datasplit
 from scripts.workflows.evaluate import evaluate
 from scripts.workflows.pack import pack
 
+pytestmark = pytest.mark.long
+
 CONFIGS = [BUNDLE / "configs" / name for name in ("train.json", "cellmap.json")]
 
 

@@ -1,10 +1,8 @@
 """The pages: commands that are right and run, links that lead somewhere, parts that are made anew, and the site."""
 
-import importlib.util
 import re
 import shlex
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from urllib.parse import unquote
@@ -32,8 +30,6 @@ from scripts.workflows.imports import landmark_keys, task_keys
 
 ROOT = BUNDLE.parent
 DOCS = BUNDLE / "docs"
-
-NO_SPHINX = "the extra 'docs' (Sphinx, myst-parser, furo) is not installed"
 
 
 # commands
@@ -90,7 +86,9 @@ def test_files_that_are_said_to_run_a_page_read_it():
             assert Path(page).name in (ROOT / test).read_text() or page == "bundle/docs/README.md", (page, test)
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize(
+    "scene", [pytest.param(one, marks=pytest.mark.long if one == "bundle" else []) for one in SCENES]
+)
 def test_commands_run(scene, tmp_path):
     folder = make_folder(tmp_path, scene)
     lines = scene_commands(scene)
@@ -254,41 +252,3 @@ def test_every_key_of_every_config_is_in_the_reference():
 def test_components_are_found_wherever_they_stand():
     value = {"_target_": "scripts.a.B", "c": [{"_target_": "Compose", "d": {"_target_": "torch.optim.AdamW"}}]}
     assert list(components(value)) == ["scripts.a.B", "monai.transforms.compose.Compose", "torch.optim.AdamW"]
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The site, built in a process of its own: Sphinx changes logging and locales."""
-    if any(importlib.util.find_spec(name) is None for name in ("sphinx", "myst_parser", "furo")):
-        pytest.skip(NO_SPHINX)
-    folder = tmp_path_factory.mktemp("site") / "html"
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.documentation.build", folder],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert done.stderr == ""
-    return folder
-
-
-def test_the_site_has_every_page_and_component(site):
-    assert [page.stem for page in DOCS.glob("*.md") if not (site / f"{page.stem}.html").is_file()] == []
-    for name in config_names():
-        html = (site / "reference" / f"config_{name}.html").read_text()
-        for path in {path for value in config_keys(name).values() for path in components(value)}:
-            assert re.search(rf'href="[^"]*#{re.escape(path)}"', html), (name, path)
-    html = (site / "reference" / "transforms.html").read_text()
-    assert 'id="scripts.transforms.LoadZarrPatchd"' in html
-    assert (site / "searchindex.js").stat().st_size > 10_000
-
-
-def test_the_site_asks_for_nothing_from_elsewhere(site):
-    for page in site.rglob("*.html"):
-        html = page.read_text()
-        assert re.findall(r'<(?:script|img|iframe|source)[^>]*src="(?:https?:)?//[^"]*', html) == [], page
-        assert re.findall(r'<link[^>]*href="(?:https?:)?//[^"]*', html) == [], page
-    for style in site.rglob("*.css"):
-        assert re.findall(r"""(?:@import|url\()\s*['"]?(?:https?:)?//[^)]*""", style.read_text()) == [], style

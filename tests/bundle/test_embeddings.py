@@ -13,6 +13,8 @@ from tests.bundle.running import BUNDLE, command, folders, options, read_history
 
 from scripts.volumes import create_ome_zarr, open_volume
 
+pytestmark = pytest.mark.long
+
 SHAPE = (48, 40, 40)
 HALF = 24
 REGIONS = {"train": [[0, 0, 0], [HALF, 40, 40]], "val": [[HALF, 0, 0], list(SHAPE)]}

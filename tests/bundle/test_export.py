@@ -30,6 +30,7 @@ TARGETS = {"sheet": 1, "normals": 3}
 EXPORTED = ["configs/inference.json", "configs/inference_exported.json"]
 
 pytestmark = [
+    pytest.mark.long,
     pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:parsing config_file:UserWarning"),
 ]

@@ -237,6 +237,7 @@ def test_nifti_lies_where_its_input_lies(root: Path, tmp_path: Path) -> None:
     assert "'sheet' as NIfTI takes 31,680 bytes of memory, more than memory_limit = 5,000" in causes(raised.value)
 
 
+@pytest.mark.long
 def test_several_processes_write_what_one_writes(root: Path, plain: Path, tmp_path: Path) -> None:
     overlay = write_overlay(tmp_path / "small.json", **SMALL)
     configs = ["configs/inference.json", "configs/inference_distributed.json", str(overlay)]

@@ -109,6 +109,7 @@ def stop_while_loading(monkeypatch, root, data, sample):
     assert len(made) == sample
 
 
+@pytest.mark.long
 def test_a_loader_is_not_waited_for(data, undisturbed, tmp_path, monkeypatch):
     stop_while_loading(monkeypatch, tmp_path, data, sample=4)
     assert checkpoints(tmp_path) == ["model_epoch=0_iteration=1.pt"]
@@ -179,7 +180,8 @@ LONG = {"max_epochs": 1, "max_steps_per_epoch": 5000, "previews": False}
 
 
 @pytest.mark.parametrize(
-    ("number", "workers"), [(signal.SIGINT, 1), pytest.param(signal.SIGTERM, 2, marks=pytest.mark.stress)]
+    ("number", "workers"),
+    [pytest.param(signal.SIGINT, 1, marks=pytest.mark.long), pytest.param(signal.SIGTERM, 2, marks=pytest.mark.stress)],
 )
 def test_ctrl_c_in_a_terminal_reaches_all_processes_and_ends_without_noise(data, tmp_path, number, workers):
     group = Group(training_words(tmp_path, data, **LONG, num_workers=workers), tmp_path / "log")

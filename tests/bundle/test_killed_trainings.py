@@ -101,7 +101,12 @@ def go_on(root: Path, data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", [pytest.param(2, marks=pytest.mark.stress), 5, pytest.param(7, marks=pytest.mark.stress)]
+    "call",
+    [
+        pytest.param(2, marks=pytest.mark.stress),
+        pytest.param(5, marks=pytest.mark.long),
+        pytest.param(7, marks=pytest.mark.stress),
+    ],
 )
 def test_killed_while_a_checkpoint_is_written(data, undisturbed, tmp_path, call):
     root = tmp_path / "run"
@@ -137,6 +142,7 @@ def test_killed_ten_times_at_random_moments(data, undisturbed, tmp_path):
         kill_and_go_on(tmp_path / f"run{place}", data, undisturbed, 5, rng)
 
 
+@pytest.mark.long
 def test_a_checkpoint_that_was_cut_short_is_passed_over(data, undisturbed, tmp_path):
     """As after a power failure on a disk that had not kept its promise."""
     root = tmp_path / "run"

@@ -16,7 +16,7 @@ from scripts.losses import loss_faults
 from scripts.patches import OPTION_KEYS
 from scripts.volumes import open_volume, read_landmarks
 
-pytestmark = pytest.mark.real_data
+pytestmark = [pytest.mark.real_data, pytest.mark.long]
 
 PAGE = (BUNDLE / "docs" / "landmarks.md").read_text()
 COMMANDS = [

@@ -16,6 +16,8 @@ from tests.cellmap_tree import is_inside, write_tree
 from scripts.patches.nnunet_dataset import nnunet_folds
 from scripts.volumes import open_volume
 
+pytestmark = pytest.mark.long
+
 PAGE = (BUNDLE / "docs" / "python.md").read_text()
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.M | re.S))
 OWN = "A loss and a transform of your own"

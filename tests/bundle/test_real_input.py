@@ -89,6 +89,7 @@ def faces_between_ids(ids: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.real_data
+@pytest.mark.long
 def test_nuclei_read_directly_from_ome_zarr(real_data: Path, tmp_path: Path) -> None:
     image = str(real_data / "ome_zarr" / "6001240_labels_v0.5.zarr")
     nuclei = f"{image}/labels/0::2"  # the level on the image's grid
@@ -175,6 +176,7 @@ def test_hippocampus_converted_from_nifti(real_data: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.real_data
+@pytest.mark.long
 def test_boundaries_of_neurons_in_em(real_data: Path, tmp_path: Path) -> None:
     spacing = (10.0, 10.0, 10.0)
     raw, bodies = tmp_path / "raw.zarr", tmp_path / "bodies.zarr"

@@ -64,6 +64,7 @@ def torchrun(*arguments: str | Path, configs: list[str | Path]) -> str:
     )
 
 
+@pytest.mark.long
 def test_two_processes_train_like_one_with_twice_the_batch(data: Path, tmp_path: Path) -> None:
     overlay = dense(tmp_path / "dense.json")
     common = {"max_epochs": 3, "max_val_steps_per_epoch": 100}

@@ -256,6 +256,7 @@ def test_crops_of_cellmap_train_on_slices_along_all_axes(tmp_path):
 
 
 @pytest.mark.real_data
+@pytest.mark.long
 def test_membranes_of_neurons_by_three_passes(real_data, tmp_path):
     """FIB-SEM with equal edges: trained on slices of one half along all axes, scored on the other half."""
     raw, bodies = (tifffile.imread(real_data / "em_fibsem" / f"medulla250_{name}.tif") for name in ("raw", "bodies"))

@@ -57,6 +57,7 @@ def param_dict(folder):
     }  # fmt: skip
 
 
+@pytest.mark.long
 def test_from_param_dict_to_best_metrics(folder):
     path = folder / "param_dict.json"
     path.write_text(json.dumps(param_dict(folder)))

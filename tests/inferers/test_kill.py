@@ -141,6 +141,7 @@ def windows_seen(file):
     return [int(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
+@pytest.mark.long
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
 def test_a_run_that_is_killed_twenty_times_ends_with_the_same_bytes(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")  # a process that forks must not have threads

@@ -16,7 +16,7 @@ from scripts.segmentation import (
 from scripts.volumes import create_ome_zarr
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=st.tuples(*[st.integers(3, 21)] * 3),
     chunk=st.tuples(*[st.integers(2, 6)] * 3),

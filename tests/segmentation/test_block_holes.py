@@ -12,7 +12,7 @@ from scripts.segmentation import (
 )
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=st.tuples(*[st.integers(3, 17)] * 3),
     block=st.tuples(*[st.integers(2, 9)] * 3),
