@@ -103,7 +103,7 @@ def goals_table() -> str:
     rows = []
     for one in goals():
         reached = "yes" if one.is_reached else "**no**"
-        bound = f"{'at most' if one.at_most else 'at least'} {one.goal}"
+        bound = f"{'≤' if one.at_most else '≥'} {one.goal}"
         rows.append((one.what, one.case, number(one.value, ".3f"), bound, reached, f"`{one.file}`"))
     return markdown_table(["Ratio", "Case", "Measured", "Goal", "Reached", "Program"], rows)
 

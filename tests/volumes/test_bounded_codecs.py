@@ -8,6 +8,7 @@ import lzma
 import os
 import pickle
 import re
+import struct
 import zlib
 from pathlib import Path
 
@@ -157,6 +158,23 @@ def test_blocks_are_counted_where_zstd_states_no_size():
     check_expansion_of_chunk("zstd", frame, 10 * 2**17)
     with pytest.raises(ValueError, match="expand to 1,310,720 or more"):
         check_expansion_of_chunk("zstd", frame, 10 * 2**17 - 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "compress", "nothing"),
+    [
+        ("gzip", gzip.compress, gzip.compress(b"")),
+        ("bz2", bz2.compress, bz2.compress(b"")),
+        ("lzma", lzma.compress, lzma.compress(b"")),
+        ("zstd", lambda data: bytes(numcodecs.Zstd(1).encode(data)), struct.pack("<II", 0x184D2A5F, 3) + b"abc"),
+    ],
+)
+def test_what_follows_another_stream_counts_too(kind, compress, nothing, monkeypatch):
+    monkeypatch.setattr("scripts.volumes.bounded_codecs._UNCHECKED_BYTES", 0)
+    content = nothing + compress(bytes(3000)) + nothing + compress(bytes(2000))
+    check_expansion_of_chunk(kind, content, 5000)
+    with pytest.raises(ValueError, match=r"expand to 5,000 or more"):
+        check_expansion_of_chunk(kind, content, 4999)
 
 
 def test_other_codecs_are_left_alone():

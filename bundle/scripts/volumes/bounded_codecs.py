@@ -34,7 +34,7 @@ _SMALL = 2**20
 _UNCHECKED_BYTES = 2**26
 """What deflate cannot expand beyond this is not looked at."""
 
-_ZSTD_MAGIC = 0xFD2FB528
+_ZSTD_MAGIC, _ZSTD_SKIPPED = 0xFD2FB528, 0x184D2A50
 _ZSTD_BLOCK = 2**17
 _PIECE = 2**20
 
@@ -84,27 +84,32 @@ def _of_lz4(content: bytes, limit: int) -> int:
 def _of_deflate(content: bytes, limit: int) -> int:
     if MOST_EXPANSION * len(content) <= max(limit, _UNCHECKED_BYTES):
         return 0
-    return _counted(zlib.decompressobj(wbits=47).decompress, content, limit)  # 47: zlib or gzip
+    return _counted(lambda: zlib.decompressobj(wbits=47), content, limit)  # 47: zlib or gzip
 
 
 def _of_bz2(content: bytes, limit: int) -> int:
-    return _counted(bz2.BZ2Decompressor().decompress, content, limit)
+    return _counted(bz2.BZ2Decompressor, content, limit)
 
 
 def _of_lzma(content: bytes, limit: int) -> int:
-    return _counted(lzma.LZMADecompressor().decompress, content, limit)
+    return _counted(lzma.LZMADecompressor, content, limit)
 
 
-def _counted(decompress: Callable[[bytes, int], bytes], content: bytes, limit: int) -> int:
-    """Bytes of a stream, as far as they are needed; what is damaged is left to the codec."""
-    total = 0
+def _counted(begin: Callable[[], Any], content: bytes, limit: int) -> int:
+    """Bytes of all streams in a content, as far as they are needed; what is damaged is left to the codec."""
+    total, stream = 0, begin()
     for at in range(0, len(content), _PIECE // MOST_EXPANSION):
-        try:
-            total += len(decompress(content[at : at + _PIECE // MOST_EXPANSION], limit + 1))
-        except (zlib.error, lzma.LZMAError, OSError, EOFError):
-            return total
-        if total > limit:
-            break
+        piece = content[at : at + _PIECE // MOST_EXPANSION]
+        while piece:
+            try:
+                total += len(stream.decompress(piece, limit + 1))
+            except (zlib.error, lzma.LZMAError, OSError, EOFError):
+                return total
+            if total > limit:
+                return total
+            piece = b""
+            if stream.eof:  # another one may follow
+                piece, stream = stream.unused_data, begin()
     return total
 
 
@@ -112,9 +117,15 @@ def _of_zstd(content: bytes, limit: int) -> int:
     """Of all frames, as their headers say, or else at most what their blocks can hold (RFC 8878, section 3.1.1)."""
     total, at = 0, 0
     try:
-        while at < len(content) and struct.unpack_from("<I", content, at)[0] == _ZSTD_MAGIC:
-            stated, blocks, at = _zstd_frame(content, at + 4)
-            total += blocks if stated is None else stated
+        while at < len(content):
+            (magic,) = struct.unpack_from("<I", content, at)
+            if magic == _ZSTD_MAGIC:
+                stated, blocks, at = _zstd_frame(content, at + 4)
+                total += blocks if stated is None else stated
+            elif magic & ~15 == _ZSTD_SKIPPED:
+                at += 8 + struct.unpack_from("<I", content, at + 4)[0]
+            else:
+                break
     except (struct.error, IndexError):  # cut short: left to the codec
         pass
     return total
