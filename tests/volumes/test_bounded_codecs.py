@@ -168,6 +168,7 @@ def test_blocks_are_counted_where_zstd_states_no_size():
         ("lzma", lzma.compress, lzma.compress(b"")),
         ("zstd", lambda data: bytes(numcodecs.Zstd(1).encode(data)), struct.pack("<II", 0x184D2A5F, 3) + b"abc"),
     ],
+    ids=["gzip", "bz2", "lzma", "zstd"],
 )
 def test_what_follows_another_stream_counts_too(kind, compress, nothing, monkeypatch):
     monkeypatch.setattr("scripts.volumes.bounded_codecs._UNCHECKED_BYTES", 0)
