@@ -62,7 +62,7 @@ def main(sizes: Any = "128,256,512,1024", work: str | None = None, task: str | N
         return
     edges = [int(size) for size in harness.listed(sizes)]
     rows: harness.Rows = []
-    for edge in edges:
+    for edge in [edges[0], *edges]:  # the first time libraries come from the disk: it does not count
         with tempfile.TemporaryDirectory() as folder:
             make_cube(Path(folder), edge)
             row: dict[str, Any] = {"edge": edge, "voxels": edge**3}
@@ -72,6 +72,7 @@ def main(sizes: Any = "128,256,512,1024", work: str | None = None, task: str | N
                 row |= json.loads(done.stdout.splitlines()[-1])
         rows.append(row)
         print(json.dumps(row), flush=True)
+    del rows[0]
     voxels = np.log([row["voxels"] for row in rows])
     slopes = {
         key: float(np.polyfit(voxels, np.log([max(row[key], SMALLEST) for row in rows]), 1)[0])

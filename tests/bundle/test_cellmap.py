@@ -84,6 +84,7 @@ def test_the_page_shows_every_step():
     assert "scripts evaluate" in COMMANDS[-1]
 
 
+@pytest.mark.long
 def test_the_crop_is_predicted_where_it_lies(worked):
     assert sorted(path.name for path in (worked / "output" / "predictions").glob("*/*.zarr")) == ["crop1.zarr"]
     for name in ("nuc", "cell"):
@@ -92,6 +93,7 @@ def test_the_crop_is_predicted_where_it_lies(worked):
         assert (prediction.spacing, prediction.translation) == ((8, 8, 8), (80, 80, 80))
 
 
+@pytest.mark.long
 def test_the_submission_holds_the_objects(worked):
     with read_submission(worked / "submission.zip") as submission:
         found = {label.label: label for label in submission}
@@ -103,6 +105,7 @@ def test_the_submission_holds_the_objects(worked):
             assert (label.crop, label.voxel_size, label.translation) == ("crop1", (8, 8, 8), (80, 80, 80))
 
 
+@pytest.mark.long
 def test_the_submission_was_scored(worked):
     """By hand: of each voxel of the submission, 8 voxels of the truth, in which each class is one ball."""
     scores = read_scores(worked / "evaluation")

@@ -39,6 +39,7 @@ def demo(tmp_path_factory):
     return root / "out", output
 
 
+@pytest.mark.long
 def test_it_prints_its_commands_and_ends_with_report_and_scores(demo):
     folder, output = demo
     lines = output.strip().splitlines()
@@ -56,6 +57,7 @@ def test_it_prints_its_commands_and_ends_with_report_and_scores(demo):
     assert f"cd {BUNDLE}" in output
 
 
+@pytest.mark.long
 def test_its_scores_are_those_of_the_region_that_was_never_labelled(demo):
     folder, _ = demo
     scores = json.loads((folder / "scores.json").read_text())
@@ -77,6 +79,7 @@ def test_its_scores_are_those_of_the_region_that_was_never_labelled(demo):
     assert scores["normals_angle"] == pytest.approx(np.median(np.degrees(np.arccos(cosines))), abs=0.1)
 
 
+@pytest.mark.long
 def test_the_report_is_self_contained_and_holds_scores_pictures_and_curves(demo):
     folder, _ = demo
     page, scores = (folder / "report.html").read_text(), json.loads((folder / "scores.json").read_text())
@@ -96,6 +99,7 @@ def test_the_report_is_self_contained_and_holds_scores_pictures_and_curves(demo)
     assert f"{SIZE} x {SIZE} x {SIZE} voxels" in page
 
 
+@pytest.mark.long
 def test_the_scan_in_the_report_is_the_slice_that_it_names(demo):
     folder, _ = demo
     page = (folder / "report.html").read_text()

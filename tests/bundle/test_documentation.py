@@ -86,9 +86,8 @@ def test_files_that_are_said_to_run_a_page_read_it():
             assert Path(page).name in (ROOT / test).read_text() or page == "bundle/docs/README.md", (page, test)
 
 
-@pytest.mark.parametrize(
-    "scene", [pytest.param(one, marks=pytest.mark.long if one == "bundle" else []) for one in SCENES]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("scene", SCENES)
 def test_commands_run(scene, tmp_path):
     folder = make_folder(tmp_path, scene)
     lines = scene_commands(scene)

@@ -42,9 +42,8 @@ def placed(folder, key, value):
     return str(folder / value) if key != "split" else value
 
 
-@pytest.mark.parametrize(
-    "on_device", [pytest.param(False, marks=pytest.mark.long, id="in workers"), pytest.param(True, id="on the device")]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("on_device", [False, True], ids=["in workers", "on the device"])
 def test_the_pages_settings_train_on_the_points_that_its_command_draws(folder, on_device):
     words = COMMAND.replace("[[0,0,0],[64,256,256]]", "[[0,0,0],[24,48,48]]").replace('"', "").split()
     command(*[str(folder / word) if word.endswith((".zarr", ".csv")) else word for word in words])

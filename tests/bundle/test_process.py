@@ -47,6 +47,7 @@ def test_both_ways_of_starting(prediction, tmp_path, ids):
     assert json.loads((tmp_path / "out.json").read_text())["blocks"] == 27
 
 
+@pytest.mark.long
 def test_an_overlay_chooses_how_and_the_command_line_filters(prediction, tmp_path):
     segmenter = {"_target_": "scripts.segmentation.Components", "source": "foreground", "above": 0.7}
     overlay = write_overlay(tmp_path / "overlay.json", segmenter=segmenter)
@@ -139,6 +140,7 @@ def cells(tmp_path_factory):
     return folder
 
 
+@pytest.mark.long
 def test_affinities_from_training_to_objects(cells, tmp_path):
     """Three foregrounds in one target: is the next voxel along z, y, x of the same cell?"""
     overlay = write_overlay(

@@ -106,6 +106,7 @@ def test_plan_and_statistics_do_not_depend_on_how_a_volume_is_seen(plates, tmp_p
     assert three.get_parsed_content("image_statistics")["volumes"] == [row] * 3
 
 
+@pytest.mark.long
 def test_a_whole_run_trains_and_predicts(plates, tmp_path):
     """With augmentation and workers; then the mean of three passes, which is computed by hand from the weights."""
     root, arrays = plates

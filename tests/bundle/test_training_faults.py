@@ -316,7 +316,11 @@ class Fault:
 @pytest.mark.parametrize(
     ("action", "said"),
     [
-        ("os.kill(os.getpid(), signal.SIGKILL)", "error: a process that loads patches has died"),
+        pytest.param(
+            "os.kill(os.getpid(), signal.SIGKILL)",
+            "error: a process that loads patches has died",
+            marks=pytest.mark.long,
+        ),
         pytest.param('raise ValueError("no such tissue")', "error: patch at [", marks=pytest.mark.stress),
     ],
 )
