@@ -15,6 +15,7 @@ from typing import Any
 from monai.data import DataLoader, Dataset, list_data_collate
 from monai.data.utils import worker_init_fn
 
+from .batch_transport import BatchCollation
 from .patch_errors import LoaderError, PatchError
 
 _LOOK_EVERY = 5.0
@@ -49,6 +50,7 @@ class PatchLoader(DataLoader):
         # PyTorch looks after its workers at each timeout; ours is counted in these
         look_every = 0 if load_timeout is None or num_workers == 0 else min(_LOOK_EVERY, load_timeout)
         options = {"worker_init_fn": begin_worker, "collate_fn": collate_alike, "timeout": look_every} | options
+        options["collate_fn"] = BatchCollation(options["collate_fn"])
         super().__init__(dataset, num_workers, **options)
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
