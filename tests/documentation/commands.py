@@ -68,8 +68,8 @@ class Command:
 
 
 def pages() -> list[Path]:
-    """README, and every page of the bundle."""
-    return [ROOT / "README.md", *sorted((BUNDLE / "docs").glob("*.md"))]
+    """README, that of the benchmarks, and every page of the bundle."""
+    return [ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((BUNDLE / "docs").glob("*.md"))]
 
 
 def commands() -> list[Command]:

@@ -1,6 +1,6 @@
 """The generated parts of the pages: tables between marks, and pictures.
 
-Run: python -m tests.documentation.pages     (in the checkout; rewrites the pages of bundle/docs)
+Run: python -m tests.documentation.pages     (in the checkout; rewrites bundle/docs and benchmarks/README.md)
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from pathlib import Path
 from tests.documentation.key_tables import KEY_TABLES
 from tests.documentation.performance import PERFORMANCE_TABLES
 from tests.documentation.pictures import PICTURES
+from tests.documentation.trust_tables import TRUST_TABLES
 from tests.documentation.verb_table import VERB_TABLES
 
-DOCS = Path(__file__).parents[2] / "bundle" / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "bundle" / "docs"
 
-TABLES: Mapping[str, Callable[[], str]] = {**KEY_TABLES, **PERFORMANCE_TABLES, **VERB_TABLES}
+TABLES: Mapping[str, Callable[[], str]] = {**KEY_TABLES, **PERFORMANCE_TABLES, **TRUST_TABLES, **VERB_TABLES}
 
 _MARKED = re.compile(
     r"(<!-- begin (\w+): made by python -m tests\.documentation\.pages -->\n).*?(<!-- end -->)", re.DOTALL
@@ -39,7 +41,7 @@ def marked(text: str) -> list[str]:
 
 def write() -> None:
     """Bring all pages and pictures up to date."""
-    for page in sorted(DOCS.glob("*.md")):
+    for page in [*sorted(DOCS.glob("*.md")), ROOT / "benchmarks" / "README.md"]:
         text = page.read_text()
         if (new := with_tables(text)) != text:
             page.write_text(new)

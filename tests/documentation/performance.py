@@ -17,6 +17,19 @@ def _augmentation(size: str) -> str:
 
 PERFORMANCE_TABLES: Mapping[str, Callable[[], str]] = {
     "goals": goals_table,
+    "start_up": partial(
+        results_table,
+        "start_up",
+        ("rows",),
+        [
+            ("Ratio to the imports", "ratio", ".2f"),
+            ("Workers", "workers", ""),
+            ("Seconds", "seconds", ".1f"),
+            ("Smallest", "smallest", ".1f"),
+            ("Largest", "largest", ".1f"),
+            ("Imports alone, s", "imports", ".1f"),
+        ],
+    ),
     "patch_search": partial(
         named_table,
         "patch_search",
