@@ -1,7 +1,7 @@
 """Batches on their way from a worker: small tensors travel in the message itself.
 
-PyTorch puts each tensor into shared memory and hands its file over by a connection of its own, which takes longer than
-to read a patch where a batch has a dozen of them: affines, spacings, starts. Only those with voxels are worth that.
+PyTorch puts each tensor into shared memory and hands its file over by a connection of its own. A batch has a dozen that
+are no voxels, affines, spacings, starts, which together took 5 ms on either side.
 """
 
 from __future__ import annotations
