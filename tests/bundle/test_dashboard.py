@@ -120,6 +120,7 @@ def test_without_previews_there_are_no_pictures(data: Path, tmp_path: Path) -> N
     assert (summary["previews"], summary["worst"], len(summary["steps"])) == ([], None, 4)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(CHROMIUM is None, reason=NO_BROWSER)
 def test_the_page_follows_a_training_without_a_reload(data: Path, tmp_path: Path) -> None:
     failed: list[BaseException] = []

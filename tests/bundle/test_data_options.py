@@ -105,6 +105,7 @@ def test_min_ratios_reach_the_search(folder, tmp_path):
     assert 0 < len(few) < len(value(parse(folder, tmp_path), "patches"))
 
 
+@pytest.mark.long
 def test_normalization_reaches_the_image_and_the_network_file(folder, tmp_path):
     stretched = parse(folder, tmp_path, normalization="min_max")
     image = value(stretched, "train#preprocessing")(value(stretched, "train#data")[0])["image"]

@@ -82,6 +82,7 @@ def test_a_stopped_training_goes_on_to_the_same_bits(data, undisturbed, tmp_path
     assert_same(tmp_path, undisturbed)
 
 
+@pytest.mark.long
 def test_with_workers_and_sigterm_twice(data, undisturbed, tmp_path):
     stop(tmp_path, data, TRAINER, Events.ITERATION_STARTED(once=1), signal.SIGTERM, num_workers=1)
     again = {"load_model": "latest", "num_workers": 1}

@@ -129,6 +129,7 @@ def kill_and_go_on(root, data, undisturbed, times, rng):
     assert_same(root, undisturbed[0])
 
 
+@pytest.mark.long
 def test_killed_at_a_random_moment(data, undisturbed, tmp_path):
     kill_and_go_on(tmp_path / "run", data, undisturbed, 1, random.Random())
 

@@ -44,6 +44,7 @@ def data(tmp_path):
     return tmp_path
 
 
+@pytest.mark.long
 def test_training_on_your_own_zarr_and_swapping_a_component(data):
     own = next(block for block in blocks("bash") if "my_train.json" in block)
     assert own.startswith(". .venv/bin/activate && cd bundle\n")

@@ -25,6 +25,7 @@ def settings(root: Path, data: Path, **changes: object) -> list[str]:
     return options(**{**folders(root), "dataset_dir": data, **SHORT, **changes})
 
 
+@pytest.mark.long
 def test_six_epochs_are_three_and_three_more_to_the_last_bit(data: Path, tmp_path: Path) -> None:
     """Weights, their average, optimiser, schedule, what the loss has learnt, generators, best score, and the table."""
     straight, parted = tmp_path / "straight", tmp_path / "parted"

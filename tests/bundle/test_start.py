@@ -68,6 +68,7 @@ def test_training_leaves_weights_history_and_pictures(trained: Path) -> None:
     assert wanted <= set(curves.Tags()["scalars"])
 
 
+@pytest.mark.long
 def test_a_finished_training_is_not_begun_anew(data: Path, trained: Path) -> None:
     words = ["-m", "monai.bundle", "run", *settings(trained, data, load_model="latest")]
     done = subprocess.run(
@@ -106,6 +107,7 @@ def test_started_without_run_id_a_resumed_training_goes_on_at_the_next_epoch(
     assert [(row["epoch"], row["iteration"]) for row in rows] == [("1", "3"), ("2", "6")]
 
 
+@pytest.mark.long
 def test_from_another_directory_with_workers_weights_start_at_the_first_epoch(
     data: Path, trained: Path, tmp_path: Path
 ) -> None:

@@ -27,6 +27,7 @@ def train(data, root, *words):
     return read_history(root)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # of SQLAlchemy 2.1, which MLflow asks for it
 def test_mlflow_gets_losses_and_scores(data, tmp_path):
     mlflow = pytest.importorskip("mlflow", reason="the extra 'tracking' is not installed")
@@ -41,6 +42,7 @@ def test_mlflow_gets_losses_and_scores(data, tmp_path):
     assert sum(one.value for one in steps[2:]) / 2 == pytest.approx(float(rows[-1]["train_total"]), rel=1e-4)
 
 
+@pytest.mark.long
 def test_comet_gets_losses_scores_and_settings(data, tmp_path):
     pytest.importorskip("comet_ml", reason="the extra 'tracking' is not installed")
     words = ["--comet_offline", str(tmp_path / "comet"), "--comet_project", "scrolls", "--comet_tags", "['a']"]

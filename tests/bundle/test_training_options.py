@@ -135,6 +135,7 @@ def test_optimisers_and_schedules_are_exchanged_in_json(config, optimizer, sched
         assert rate < parser.config["learning_rate"]
 
 
+@pytest.mark.long
 def test_a_compiled_network_trains_and_keeps_the_names_of_its_weights(config, tmp_path):
     """Without a C++ compiler, so that it runs everywhere: traced, not translated."""
     parser = config(compile={"backend": "aot_eager"}, max_steps_per_epoch=2, max_val_steps_per_epoch=1, max_epochs=1)

@@ -87,6 +87,7 @@ def test_evaluation_computes_once():
     assert len(calls) == 4
 
 
+@pytest.mark.long
 def test_compiled_network_gives_the_same_gradients():
     plain, checkpointing = _pair(stochastic_depth_p=0.0, norm="batch")
     x = torch.randn(2, 1, 16, 16)

@@ -229,6 +229,7 @@ def test_bfloat16_on_cpu_is_close():
     assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
 
 
+@pytest.mark.long
 def test_compiled_network_gives_the_same_output():
     network = _network(squeeze_excitation=True, se_ratio=2, deep_supervision=True)
     compiled = torch.compile(network, backend="aot_eager", fullgraph=True)

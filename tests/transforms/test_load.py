@@ -243,6 +243,7 @@ def test_the_image_must_be_among_the_keys():
         LoadZarrPatchd("sheet")
 
 
+@pytest.mark.long
 def test_two_spawned_workers_read_what_one_process_reads(volume):
     data = [{**volume, "start": [z, 0, 0], "size": [4, 8, 8]} for z in range(0, 16, 4)]
     load = LoadZarrPatchd(KEYS, TARGETS)

@@ -170,7 +170,7 @@ def test_nothing_is_opened_before_the_first_read_or_pickled(tmp_path):
     assert pickle.loads(pickle.dumps(volume))._source._handle is None
 
 
-@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+@pytest.mark.parametrize("start_method", [pytest.param("spawn", marks=pytest.mark.long), "forkserver"])
 def test_two_workers_of_a_loader(tmp_path, start_method):
     data = write(tmp_path / "x.zarr")
     volume = open_volume(tmp_path / "x.zarr")

@@ -104,6 +104,7 @@ def test_table_says_what_each_stage_is():
     assert _entries(printed)["patch_size"] == [14, 32]
 
 
+@pytest.mark.long
 def test_memory_is_that_of_the_network_with_its_options():
     options = {"targets": {"a": {"channels": 1}, "b": {"channels": 3}}, "in_channels": 2, "decoder": "shared"}
     printed = plan(patch_size=(8, 8), spacing=(1, 1), memory_gb=0.05, batch_size=3, squeeze_excitation=True, **options)

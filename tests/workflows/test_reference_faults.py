@@ -56,9 +56,9 @@ def test_each_fault_is_one_line_that_names_its_keys(config, expected):
 
 
 def test_a_long_chain_needs_no_recursion():
-    chain = {f"k{n}": f"@k{n + 1}" for n in range(3000)} | {"k3000": 1}
+    chain = {f"k{n}": f"@k{n + 1}" for n in range(1200)} | {"k1200": 1}
     assert faults(chain) == []
-    assert faults(chain | {"k3000": "@k0"})[0].startswith("k0: refers to itself in a circle: k0 -> k1 -> k2")
+    assert faults(chain | {"k1200": "@k0"})[0].startswith("k0: refers to itself in a circle: k0 -> k1 -> k2")
 
 
 def test_keys_that_are_almost_right_are_told_and_others_are_not(caplog):
