@@ -51,6 +51,7 @@ OF_MONAI = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("settings", "kind"), [(OTHER_BLOCKS, MultiTaskUNet), (OF_MONAI, MultiTargetNetwork)], ids=["blocks", "monai"]
 )

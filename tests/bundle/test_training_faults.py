@@ -255,6 +255,7 @@ def python(*arguments):
     )
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_leaves_the_checkpoint_before_and_the_training_goes_on_from_it(scan, tmp_path):
     """A real disk, of memory, for the first checkpoint and half of the second."""
     whole, parted = tmp_path / "whole", tmp_path / "parted"

@@ -19,6 +19,7 @@ from scripts.segmentation.object_job import ObjectJob
 from scripts.volumes import open_volume
 
 
+@pytest.mark.long
 def test_filters_and_the_table_speak_of_whole_objects(tmp_path):
     mask = smooth_noise((24, 24, 24), 5) > 0.68
     labels = measure.label(mask, connectivity=1)
@@ -57,6 +58,7 @@ def test_the_output_has_the_smallest_type_and_never_wraps(tmp_path, n, dtype):
     assert len(np.unique(read(output))) == n + 1
 
 
+@pytest.mark.long
 def test_geometry_pyramid_and_report(tmp_path):
     path = store(tmp_path / "in.zarr", smooth_noise((40, 40, 40), 1))
     paths = run(tmp_path / "out", {"p": path}, Components("p", above=0.6), levels=2, ome_version="0.4")

@@ -23,6 +23,7 @@ print(before - resident())
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc only")
 def test_memory_that_was_freed_in_small_pieces_goes_back_to_the_system():
     given_back = int(subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=True).stdout)

@@ -73,6 +73,7 @@ def heed_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.long
 def test_an_interrupt_ends_it_without_a_word(folder):
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts", "dashboard", "output"],

@@ -49,6 +49,7 @@ def write_training(folder: Path, **changes: object) -> dict[str, Path]:
     return {"network": folder / "network.json", "weights": folder / "model.pt"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("suffix", [".ts", ".pt2", ".onnx"])
 def test_every_target_is_the_networks_for_other_batches_and_sizes(tmp_path, suffix):
     if suffix == ".onnx":

@@ -95,6 +95,7 @@ def heed_interrupts():
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_the_command(folder):
     command = [sys.executable, "-m", "scripts", "view", str(folder / "scan.zarr")]
     with subprocess.Popen(
