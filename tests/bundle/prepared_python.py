@@ -24,14 +24,15 @@ from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
+_IMPORTED = [
+    *("monai.bundle", "ignite.engine", "zarr", "ome_zarr_models", "scipy.ndimage", "skimage.measure"),
+    *("torch.utils.tensorboard", "torch._dynamo"),  # every optimiser imports the last one when it is built
+    "distributed",
+]
 _LAUNCHER = multiprocessing.get_context("forkserver")
-_LAUNCHER.set_forkserver_preload(
-    [
-        *("monai.bundle", "ignite.engine", "zarr", "ome_zarr_models", "scipy.ndimage", "skimage.measure"),
-        *("torch.utils.tensorboard", "torch._dynamo"),  # every optimiser imports the last one when it is built
-        "distributed",
-    ]
-)
+_LAUNCHER.set_forkserver_preload(_IMPORTED)
+# a process has one server: what a loader asks for comes on top
+multiprocessing.set_forkserver_preload = lambda names: _LAUNCHER.set_forkserver_preload([*_IMPORTED, *names])
 _STARTING = threading.Lock()  # multiprocessing looks after its processes whenever one is started
 
 _PROGRAM = """#!{python} -IS

@@ -1,7 +1,10 @@
 """What workers that die, hang or fail end with, and that batches are MONAI's where nothing happens."""
 
+import ast
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from tests.bundle.prepared_python import start_server
 from scripts.patches import LoaderError, PatchDataset, PatchError, PatchLoader, PatchSampler
 from scripts.patches.loader import collate_alike
 
+ROOT = Path(__file__).parents[2]
 DATA = [
     {"image": f"scan{number}.zarr", "start": [number, 0, 0], "size": [1, 1, 1], "value": torch.tensor(float(number))}
     for number in range(8)
@@ -170,6 +174,38 @@ def test_a_datum_without_a_place_is_named_by_its_image():
 
 def test_workers_leave_ctrl_c_to_the_process_that_they_work_for():
     assert all(batch["ignored"].all() for batch in loader(SignalsOf(), 1))
+
+
+SHARING = """
+import multiprocessing, sys
+from pathlib import Path
+
+sys.path.insert(0, sys.argv[1])
+from scripts.patches import PatchDataset, PatchLoader
+
+def megabytes(process):
+    lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+    return [int(line.split()[1]) / 1000 for line in lines if line.startswith(("Rss", "Private"))]
+
+if __name__ == "__main__":
+    data = [{"image": "a", "start": [0], "size": [1]}] * 8
+    for _ in PatchLoader(PatchDataset(data), 2, multiprocessing_context="forkserver", persistent_workers=True):
+        found = [megabytes(process) for process in multiprocessing.active_children()]
+    print([(resident, sum(private)) for resident, *private in found])
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="the system does not tell what is shared")
+def test_workers_share_what_they_import(tmp_path):
+    """A process that imported by itself had 370 of 500 MB alone. Here Python starts, as it does for a user."""
+    program = tmp_path / "sharing.py"
+    program.write_text(SHARING)
+    words = [sys.executable, str(program), str(ROOT / "bundle")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=True)
+    found = ast.literal_eval(done.stdout)
+    assert len(found) == 2
+    assert all(resident > 200 and private < resident / 3 for resident, private in found), found
 
 
 @pytest.mark.parametrize("timeout", [0, -1.5])

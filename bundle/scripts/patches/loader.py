@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from multiprocessing import forkserver
 from typing import Any
 
 from monai.data import DataLoader, Dataset, list_data_collate
@@ -22,12 +23,16 @@ _LOOK_EVERY = 5.0
 """Seconds after which a loader that waits looks whether its workers live."""
 
 
+_IMPORTED = ["monai.data", "monai.transforms", "scipy.ndimage", "tensorstore", "zarr"]
+"""By the server of workers; none of them starts a thread on import, which a fork would lose."""
+
+
 class PatchLoader(DataLoader):
     """MONAI's `DataLoader` for runs that nobody watches.
 
     A worker that dies, for instance because memory has run out, a loader that gives nothing for `load_timeout`, and a
     patch that cannot be made end with a message that says so. Workers leave Ctrl-C to the process that they work for,
-    and end when it ends, however that happens.
+    and end when it ends, however that happens. Those of `forkserver` share what they import.
 
     Args:
         dataset: the samples.
@@ -52,6 +57,9 @@ class PatchLoader(DataLoader):
         options = {"worker_init_fn": begin_worker, "collate_fn": collate_alike, "timeout": look_every} | options
         options["collate_fn"] = BatchCollation(options["collate_fn"])
         super().__init__(dataset, num_workers, **options)
+        context = self.multiprocessing_context
+        if context is not None and context.get_start_method() == "forkserver":
+            start_server()
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Batches of an epoch.
@@ -98,6 +106,17 @@ def _death(which: str = "") -> LoaderError:
         f"a process that loads patches has died{which}; mostly it was killed because memory had run out: lower "
         "num_workers or chunk_cache, or take smaller patches"
     )
+
+
+def start_server() -> None:
+    """Start the process that workers of `forkserver` are forked from, unless there is one.
+
+    It imports what all of them need once, while this process still gets ready, and they share that memory. The package
+    itself is not among it: the server knows only what is installed.
+    """
+    with _without_interrupts():
+        multiprocessing.set_forkserver_preload(_IMPORTED)
+        forkserver.ensure_running()
 
 
 def collate_alike(samples: Sequence[Any]) -> Any:
