@@ -31,6 +31,15 @@ def test_opposite_neighbours_agree_where_signs_do_not_matter():
     assert NormalConsistencyLoss(sign_invariant=True)(field, field).item() == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.parametrize("axis", [2, 3, 4])
+def test_all_pairs_count_up_to_the_last(axis):
+    """Only the last of 5 planes across an axis is turned, by 90 degrees: one of 4 pairs along it, each differing by 1."""
+    field = torch.zeros(1, 3, 5, 5, 5)
+    field[:, 0] = 1.0
+    field.narrow(axis, 4, 1)[:, :2] = torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1, 1)
+    assert NormalConsistencyLoss()(field, field).item() == pytest.approx(1 / 12, abs=1e-6)
+
+
 def test_pairs_without_two_true_directions_do_not_count():
     """Only voxels 0 and 1 along x have a direction, in one row: one pair, 30 degrees apart."""
     truth = torch.full((1, 3, 3, 3, 3), NAN)
