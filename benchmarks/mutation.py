@@ -1,32 +1,28 @@
 """How many small faults the tests notice: mutation testing of geometry, patch search, blending and losses.
 
 A mutant is the package with one operator, number, comparison, condition ... changed, as cosmic-ray makes it. Of all of
-them a few hundred are drawn at random. Each is given to the tests of its module, and if they notice nothing, to those
-of its whole room (of `inferers`, to those named in MORE). Mutants that mean the same as the original, such as those of
-annotations and docstrings, are not drawn, nor those of what messages say.
+them a few hundred are drawn at random. Mutants that mean the same as the original, such as those of annotations and
+docstrings, are not drawn, nor those of what messages say. Each is given to those tests of its room (TESTS) that run the
+changed line, which coverage finds out before; what runs on import, or in fixtures, is given to all of the room.
 
-Mutants are tried two at a time, in copies of the checkout; tests run in processes that are forked from one that has
-imported torch and MONAI. A mutant whose tests take LONGEST seconds is noticed: it never ends.
+Mutants are tried two at a time (`--lanes`), in copies of the checkout; tests run in processes that are forked from one
+that has imported torch and MONAI. A mutant whose tests take `mutation_tests.LONGEST` seconds is noticed: it never ends.
 
-Run: pip install '.[mutation]', then python benchmarks/mutation.py [--sample 300] [--minutes 60] [--seed 0]
+Run: pip install '.[mutation]', then python benchmarks/mutation.py [--sample 300] [--minutes 60] [--seed 0] [--lanes 2]
 Prints a table and the survivors, and writes benchmarks/results/mutation.json.
 """
 
 from __future__ import annotations
 
 import ast
-import contextlib
-import functools
 import itertools
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Queue
@@ -37,18 +33,26 @@ sys.dont_write_bytecode = True
 
 import fire
 import harness
+from mutation_tests import Covering, covering_tests, import_libraries, passes
 
 NAME = "mutation"
 GOAL = 0.85
-LONGEST = 300
 ROOMS = {
     "geometry": ["*.py"],
     "losses": ["*.py"],
     "patches": ["search.py", "cells.py", "groups.py", "island.py", "labelled.py", "lattice.py", "bits.py"],
     "inferers": ["block_layout.py", "block_sums.py", "partial_sums.py", "windows.py", "outputs.py", "block_job.py"],
 }
-MORE = {"inferers": ["tests/inferers/test_volume_run.py", "tests/inferers/test_resume.py"]}
-LANES = 2
+PACKAGE = "bundle/scripts"
+TESTS = {
+    "geometry": ["test_*.py"],
+    "losses": ["test_*.py"],
+    "patches": [f"test_{name}.py" for name in ("bits", "cells", "groups", "class_counts", "whole_images", "search*")],
+    "inferers": [
+        *(f"test_{name}.py" for name in ("block_layout", "block_sums", "partial_sums", "windows", "outputs")),
+        *(f"test_{name}.py" for name in ("block_job", "volume_run", "resume")),
+    ],
+}
 
 
 @dataclass(frozen=True)
@@ -85,15 +89,8 @@ class Mutant:
     after: str
     source: str
 
-    def tests(self) -> list[list[str]]:
-        """Test files that are tried, those of the module first."""
-        room = self.place.room
-        own = [f"tests/{room}/{path.name}" for path in _own_tests(room, self.place.module.stem)]
-        rest = MORE.get(room, [f"tests/{room}"])
-        return [files for files in (own, rest) if files]
 
-
-def main(sample: int = 300, minutes: float = 60, seed: int = 0, rooms: Any = None) -> None:
+def main(sample: int = 300, minutes: float = 60, seed: int = 0, rooms: Any = None, lanes: int = 2) -> None:
     """Make mutants, try them, print and write.
 
     Args:
@@ -101,15 +98,16 @@ def main(sample: int = 300, minutes: float = 60, seed: int = 0, rooms: Any = Non
         minutes: after which no further one is begun.
         seed: of the draw.
         rooms: which, separated by commas; default: all of geometry, losses, patches, inferers.
+        lanes: how many mutants are tried side by side, each by one core.
     """
     chosen = harness.choices("rooms", list(ROOMS) if rooms is None else rooms, ROOMS)
     places = [place for room in chosen for place in find_places(room)]
     random.Random(seed).shuffle(places)
     drawn = list(itertools.islice(filter(None, map(make_mutant, places)), sample))
     print(f"{len(places)} places, {len(drawn)} mutants drawn", flush=True)
-    _import_libraries()
+    import_libraries()
     begun = time.monotonic()
-    outcomes = try_all(drawn, begun + 60 * minutes)
+    outcomes = try_all(drawn, begun + 60 * minutes, lanes)
     rows = [_row(room, outcomes) for room in [*chosen, "all"]]
     survivors = [
         {"place": f"{mutant.place.module}:{mutant.place.line}", "before": mutant.before, "after": mutant.after}
@@ -117,8 +115,6 @@ def main(sample: int = 300, minutes: float = 60, seed: int = 0, rooms: Any = Non
         if outcome == "survived"
     ]
     harness.print_table(f"noticed (goal {GOAL})", rows)
-    for one in survivors:
-        print(f"{one['place']}\n  - {one['before']}\n  + {one['after']}")
     content = {"machine": harness.machine(), "goal": GOAL, "places": len(places), "seed": seed}
     elapsed = (time.monotonic() - begun) / 60
     harness.write_results(NAME, {**content, "minutes": elapsed, "rows": rows, "survivors": survivors})
@@ -134,13 +130,16 @@ def find_places(room: str) -> list[Place]:
     kinds = {name: get_operator(name) for name in operator_names()}
     operators = {name: kind() for name, kind in kinds.items() if not kind.arguments()}
     found = []
-    folder = harness.ROOT / "bundle" / "scripts" / room
-    for path in sorted(path for pattern in ROOMS[room] for path in folder.glob(pattern)):
+    for path in _matching(harness.ROOT / PACKAGE / room, ROOMS[room]):
         nodes = [] if path.name == "__init__.py" else list(ast_nodes(get_ast(path.read_text())))
         for name, operator in operators.items():
             starts = [start[0] for node in nodes for start, _ in operator.mutation_positions(node)]
             found += [Place(room, path.relative_to(harness.ROOT), name, i, line) for i, line in enumerate(starts)]
     return found
+
+
+def _matching(folder: Path, patterns: list[str]) -> list[Path]:
+    return sorted({path for pattern in patterns for path in folder.glob(pattern)})
 
 
 def make_mutant(place: Place) -> Mutant | None:
@@ -185,41 +184,52 @@ def _meaning(source: str) -> str | None:
         return None
 
 
-def _own_tests(room: str, module: str) -> Iterator[Path]:
-    folder = harness.ROOT / "tests" / room
-    yield from sorted(folder.glob(f"test_{module}*.py"))
-
-
-def try_all(mutants: list[Mutant], end: float) -> list[tuple[Mutant, str]]:
+def try_all(mutants: list[Mutant], end: float, lanes: int) -> list[tuple[Mutant, str]]:
     """Try mutants in copies of the checkout until the time is over; each with `noticed` or `survived`.
+
+    Prints those that survive.
 
     Raises:
         RuntimeError: for tests that fail without any change.
     """
     copies: Queue[Path] = Queue()
     outcomes: list[tuple[Mutant, str]] = []
+    covering: dict[str, Covering] = {}
+
+    def watch(room: str) -> None:
+        copy = copies.get()
+        tests = _matching(copy / "tests" / room, TESTS[room])
+        modules = _matching(copy / PACKAGE / room, ROOMS[room])
+        covering[room] = covering_tests(tests, modules, copy)
+        copies.put(copy)
 
     def attempt(mutant: Mutant) -> None:
         if time.monotonic() > end:
             return
         copy = copies.get()
-        try:
-            outcomes.append((mutant, "noticed" if is_noticed(mutant, copy) else "survived"))
-        finally:
-            copies.put(copy)
+        outcome = "noticed" if is_noticed(mutant, covering[mutant.place.room], copy) else "survived"
+        copies.put(copy)
+        outcomes.append((mutant, outcome))
+        if outcome == "survived":
+            print(f"{mutant.place.module}:{mutant.place.line}\n  - {mutant.before}\n  + {mutant.after}", flush=True)
         if len(outcomes) % 20 == 0:
             print(f"{len(outcomes)} of {len(mutants)}: {_row('all', outcomes)}", flush=True)
 
-    with tempfile.TemporaryDirectory() as folder:
-        for lane in range(LANES):
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(lanes) as pool:
+        for lane in range(lanes):
             copies.put(copy_checkout(Path(folder) / str(lane)))
-        with ThreadPoolExecutor(LANES) as pool:
-            tries = [pool.submit(attempt, mutant) for mutant in mutants]
-            done, _ = wait(tries, return_when=FIRST_EXCEPTION)
-            pool.shutdown(cancel_futures=True)
-        for one in done:
-            one.result()
+        finish(pool, [pool.submit(watch, room) for room in {mutant.place.room: None for mutant in mutants}])
+        finish(pool, [pool.submit(attempt, mutant) for mutant in mutants])
     return outcomes
+
+
+def finish(pool: ThreadPoolExecutor, started: list[Future[None]]) -> None:
+    """Wait until all are done, or one has failed; then its error is raised and the others are not begun."""
+    done, _ = wait(started, return_when=FIRST_EXCEPTION)
+    if any(one.exception() for one in done):
+        pool.shutdown(cancel_futures=True)
+    for one in done:
+        one.result()
 
 
 def copy_checkout(copy: Path) -> Path:
@@ -231,79 +241,27 @@ def copy_checkout(copy: Path) -> Path:
     return copy
 
 
-def is_noticed(mutant: Mutant, copy: Path) -> bool:
+def is_noticed(mutant: Mutant, covering: Covering, copy: Path) -> bool:
     """Whether a test fails with a mutant."""
-    for files in mutant.tests():
-        check_unchanged(tuple(files), copy)
     path = copy / mutant.place.module
     original = path.read_text()
+    stages = covering.stages(mutant.place.module, statement_lines(original, mutant.place.line))
     path.write_text(mutant.source)
     try:
-        return any(not passes(files, copy) for files in mutant.tests())
+        return any(not passes(tests, copy) for tests in stages)
     finally:
         path.write_text(original)
 
 
-@functools.cache
-def check_unchanged(files: tuple[str, ...], copy: Path) -> None:
-    """Tests that fail by themselves would notice everything.
-
-    Raises:
-        RuntimeError: where they do.
-    """
-    if not passes(list(files), copy):
-        raise RuntimeError(f"{', '.join(files)} fail without any change, in {copy}")
-
-
-def passes(files: list[str], copy: Path) -> bool:
-    """Run test files in a forked process; false where one fails or takes too long."""
-    child = os.fork()
-    if child == 0:
-        _run_tests(files, copy)
-    end = time.monotonic() + LONGEST
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status) == 0
-        time.sleep(0.05)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
-
-
-def _run_tests(files: list[str], copy: Path) -> None:
-    """What the forked process does; it ends here."""
-    status = 1
-    try:
-        os.setsid()
-        os.chdir(copy)
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for stream in (0, 1, 2):
-            os.dup2(nowhere, stream)
-        sys.path[:] = [str(copy / "bundle"), str(copy), *(p for p in sys.path if not p.startswith(str(harness.ROOT)))]
-        import pytest
-
-        words = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
-        status = int(pytest.main([*words, *files]))
-    finally:
-        os._exit(status)
-
-
-def _import_libraries() -> None:
-    """What all tests import, so that forks need not; the package itself must not be among it."""
-    import hypothesis
-    import monai.bundle
-    import pytest
-    import scipy.ndimage
-    import skimage.measure
-    import torch
-    import zarr
-
-    torch.set_num_threads(1)
-    del hypothesis, monai, pytest, scipy, skimage, zarr
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("scripts", "tests")]:
-        del sys.modules[name]
+def statement_lines(source: str, line: int) -> range:
+    """Lines of the statement that a line belongs to; of one that has a body, those of its head."""
+    heads = [range(line, line + 1)]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.stmt):
+            body = getattr(node, "body", None)
+            last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+            heads.append(range(node.lineno, max(last, node.lineno) + 1))
+    return max((head for head in heads[1:] if line in head), key=lambda head: head.start, default=heads[0])
 
 
 def _row(room: str, outcomes: list[tuple[Mutant, str]]) -> dict[str, Any]:
