@@ -15,7 +15,7 @@ LOCKS  := $(wildcard .ci/requirements/*.lock)
 # threads that wait must not spin: torch shares the cores with data workers
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup lock demo test test-long stress mutation test-label test-pythons check lint types bench bundle docs clean
+.PHONY: setup lock demo test test-long stress coverage mutation test-label test-pythons check lint types bench bundle docs clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -86,13 +86,17 @@ types: setup
 
 check: lint types test
 
-# of the programs left out one installs the package anew, one other packages (reference_systems), two take an hour
-# (hippocampus with nnU-Net, mutation), and estimate is made from the results of others
-ALONE := first_prediction reference_systems hippocampus nnunet_reference mutation estimate
+# of the programs left out one installs the package anew, one other packages (reference_systems), some take an hour
+# (hippocampus with nnU-Net, mutation, line_coverage), and estimate is made from the results of others
+ALONE := first_prediction reference_systems hippocampus nnunet_reference mutation mutation_tests line_coverage estimate
 
 bench: setup
 	for program in $(filter-out $(ALONE:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$program || exit 1; done
 	$(BIN)/python benchmarks/estimate.py
+
+# which lines and branches of the package the tests run
+coverage: setup
+	$(BIN)/python benchmarks/line_coverage.py
 
 # how many small changes of the code the tests notice, in an hour
 mutation: setup

@@ -110,7 +110,7 @@ def goals_table() -> str:
     rows = []
     for one in goals():
         reached = "yes" if one.is_reached else "**no**"
-        bound = f"{'≤' if one.at_most else '≥'} {one.goal}"
+        bound = f"{'≤' if one.at_most else '≥'}\N{NO-BREAK SPACE}{one.goal}"
         rows.append((one.what, one.case, number(one.value, ".3f"), bound, reached, f"`{one.file}`"))
     return markdown_table(["What", "Case", "Measured", "Goal", "Reached", "Program"], rows)
 
