@@ -33,7 +33,7 @@ def test_opposite_neighbours_agree_where_signs_do_not_matter():
 
 @pytest.mark.parametrize("axis", [2, 3, 4])
 def test_all_pairs_count_up_to_the_last(axis):
-    """Only the last of 5 planes across an axis is turned, by 90 degrees: one of 4 pairs along it, each differing by 1."""
+    """Only the last of 5 planes across an axis is turned, by 90 degrees: one pair of 4 along it, which differs by 1."""
     field = torch.zeros(1, 3, 5, 5, 5)
     field[:, 0] = 1.0
     field.narrow(axis, 4, 1)[:, :2] = torch.tensor([0.0, 1.0]).reshape(1, 2, 1, 1, 1)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 import json
 import logging
-from collections.abc import Iterator, Mapping
+import sys
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -111,21 +113,23 @@ def _near_within(parser: ConfigParser, name: str) -> str:
 def _circles(references: Mapping[str, list[str]]) -> list[str]:
     """References that lead back to where they begin; each circle once."""
     nodes = {name for names in references.values() for name in names}
+    ordered = sorted(references)
     leads_to = {
-        node: list(dict.fromkeys(
-            name
-            for key, names in references.items()
-            if key == node or key.startswith(f"{node}{SEPARATOR}")
-            for name in names
-        ))
+        node: list(dict.fromkeys(name for key in _within(node, ordered) for name in references.get(key, ())))
         for node in nodes
-    }  # fmt: skip
+    }
     done: set[str] = set()
     return [
         f"{circle[0]}: refers to itself in a circle: {' -> '.join([*circle, circle[0]])}"
         for node in sorted(nodes)
         for circle in _circles_from(node, leads_to, done)
     ]
+
+
+def _within(node: str, ordered: Sequence[str]) -> list[str]:
+    """A node, and the keys below it, from all keys in order: a config that lists ten thousand volumes has many."""
+    below = f"{node}{SEPARATOR}"
+    return [node, *ordered[bisect_left(ordered, below) : bisect_left(ordered, below + chr(sys.maxunicode))]]
 
 
 def _circles_from(node: str, leads_to: Mapping[str, list[str]], done: set[str]) -> Iterator[list[str]]:
