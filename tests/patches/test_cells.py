@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,11 +11,11 @@ from scripts.patches.bits import pack
 from scripts.patches.cells import combine_to_patches, count_cells, merge
 from scripts.patches.lattice import axis_lattice
 
-EXTENT = 160
+EXTENT = (80, 80, 260)
 
 
 def by_hand(labelled, start, lattice):
-    whole = np.zeros((EXTENT,) * 3, bool)
+    whole = np.zeros(EXTENT, bool)
     whole[tuple(slice(s, s + n) for s, n in zip(start, labelled.shape, strict=True))] = labelled
     found = {}
     for index in itertools.product(*(range(len(axis.starts)) for axis in lattice)):
@@ -31,7 +32,7 @@ def as_table(found):
     return {tuple(index): (count, tuple(low), tuple(high)) for index, count, low, high in rows}
 
 
-shapes = st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 100))
+shapes = st.tuples(st.integers(1, 20), st.integers(1, 20), st.integers(1, 200))  # up to four words along x
 
 
 @settings(max_examples=80, deadline=None)
@@ -49,13 +50,22 @@ def test_counts_and_boxes_are_exact(shape, start, patch, stride, cropped, densit
     """In one piece, and cut in two along x; labels outside the lattice do not count."""
     labelled = np.random.default_rng(seed).random(shape) < density
     lattice = [
-        axis_lattice(s + cropped, s + max(n - cropped, cropped + 1), 0, EXTENT, patch, stride)
-        for s, n in zip(start, shape, strict=True)
+        axis_lattice(s + cropped, s + max(n - cropped, cropped + 1), 0, extent, patch, stride)
+        for s, n, extent in zip(start, shape, EXTENT, strict=True)
     ]
     cuts = [0, shape[2] // 2, shape[2]] if parts and shape[2] > 1 else [0, shape[2]]
     pieces = [pack(labelled[..., a:b], (*start[:2], start[2] + a)) for a, b in itertools.pairwise(cuts)]
     found = combine_to_patches(merge(count_cells(piece, lattice) for piece in pieces), lattice)
     assert as_table(found) == by_hand(labelled, start, lattice)
+
+
+@pytest.mark.parametrize("x", [0, 63, 64, 127, 128, 191])
+def test_a_voxel_at_either_end_of_a_word(x):
+    labelled = np.zeros((1, 1, 192), bool)
+    labelled[0, 0, x] = True
+    lattice = [axis_lattice(0, n, 0, n, n, n) for n in labelled.shape]
+    found = combine_to_patches(count_cells(pack(labelled, (0, 0, 0)), lattice), lattice)
+    assert as_table(found) == {(0, 0, 0): (1, (0, 0, x), (1, 1, x + 1))}
 
 
 def test_nothing_labelled_gives_nothing():
