@@ -177,6 +177,9 @@ def test_half_precision_is_computed_in_single():
     [
         (lambda: LabelLoss(3, class_weights=[1, 2]), r"class_weights must hold 3 numbers.*got \[1, 2\]"),
         (lambda: LabelLoss(1, dice=0, cross_entropy=0), "nor both 0; got dice = 0, cross_entropy = 0"),
+        (lambda: LabelLoss(1, dice=-0.5), "not be negative nor both 0; got dice = -0.5, cross_entropy = 1.0"),
+        (lambda: LabelLoss(1, cross_entropy=-0.5), "not be negative nor both 0; got dice = 1.0, cross_entropy = -0.5"),
+        (lambda: LabelLoss(1, focal_gamma=-0.5), r"focal_gamma must not be negative.*got focal_gamma = -0.5"),
         (lambda: LabelLoss(2)(torch.zeros(1, 2, 3), torch.full((1, 1, 3), 2.0)), "holds class 2, but .* 2 channels"),
         (lambda: LabelLoss(2)(torch.zeros(1, 2, 3), torch.zeros(1, 1, 4)), r"shape \[1, 1, 3\].*label has \[1, 1, 4\]"),
         (lambda: LabelLoss(2)(torch.zeros(1, 3, 3), torch.zeros(1, 1, 3)), r"logits of 2 channels.*\[1, 3, 3\]"),

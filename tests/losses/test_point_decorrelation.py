@@ -71,6 +71,8 @@ def test_within_autocast_they_are_computed_in_float32(loss):
         assert torch.equal(loss(first, second), expected)
 
 
-def test_factors_out_of_range():
-    with pytest.raises(ValueError, match=r"not be negative nor all 0; got invariance = -1, variance = 25\.0"):
-        PointVICRegLoss(-1)
+@pytest.mark.parametrize("factors", [(-0.5, 25.0, 1.0), (25.0, -0.5, 1.0), (25.0, 25.0, -0.5), (0, 0, 0)])
+def test_factors_out_of_range(factors):
+    got = "invariance = {}, variance = {}, covariance = {}".format(*factors)
+    with pytest.raises(ValueError, match=f"not be negative nor all 0; got {got}"):
+        PointVICRegLoss(*factors)
