@@ -36,6 +36,15 @@ def _scaling() -> str:
     return f"{said}\n\n" + markdown_table(head, body)
 
 
+def _survivors() -> str:
+    """Mutants that no test noticed: where, and the line before and after."""
+    rows = [
+        (one["place"].removeprefix("bundle/scripts/"), f"`{one['before']}`", f"`{one['after']}`")
+        for one in sorted(result("mutation")["survivors"], key=lambda one: one["place"])
+    ]
+    return markdown_table(["Place", "Before", "After"], rows)
+
+
 TRUST_TABLES: Mapping[str, Callable[[], str]] = {
     "hippocampus_time": partial(
         results_table,
@@ -50,6 +59,25 @@ TRUST_TABLES: Mapping[str, Callable[[], str]] = {
         ],
     ),
     "scaling": _scaling,
+    "mutation": partial(
+        results_table,
+        "mutation",
+        ("rows",),
+        [("Room", "room", ""), ("Mutants", "tried", ","), ("Noticed", "noticed", ","), ("Share", "share", ".1%")],
+    ),
+    "mutation_survivors": _survivors,
+    "line_coverage": partial(
+        results_table,
+        "line_coverage",
+        ("rows",),
+        [
+            ("Room", "name", ""),
+            ("Lines", "lines", ".1%"),
+            ("Branches", "branches", ".1%"),
+            ("Number of lines", "n_lines", ","),
+            ("Number of branches", "n_branches", ","),
+        ],
+    ),
     "scheduler": partial(
         results_table,
         "scheduler",

@@ -67,6 +67,7 @@ class AllAtOnce(Here):
                 progress.add(alone.predict(block)[0])
         job.ledger.load()
         self.unmerged = job.unmerged()
+        self.kept_bytes = sum(map(len, job.partials.folder.read_all("sums/").values()))
         for n, chunk in enumerate(self.unmerged):
             if n == self.most:
                 raise KeyboardInterrupt
@@ -119,6 +120,7 @@ def test_blocks_that_are_finished_at_the_same_time_are_merged_to_the_same_bytes(
     inferer = ZarrSlidingWindowInferer(**ARGUMENTS, output=tmp_path / "out", executor=executor)
     inferer(volume, TwoOutputs())
     assert len(executor.unmerged) > 20
+    assert inferer.totals.spilled_bytes == executor.kept_bytes > 0
     assert snapshot(tmp_path / "out.zarr") == expected[0]
     assert inferer.totals.evaluated == len(expected[1])
     assert not (tmp_path / "out.run").exists()

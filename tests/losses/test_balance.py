@@ -43,6 +43,7 @@ def test_uncertainty_learns_the_size_of_each_loss():
 def test_an_unknown_target_leaves_its_uncertainty_alone():
     balance = make_balance("uncertainty", TARGETS)
     total = balance(terms(1.0, 0.0), {"sheet": torch.tensor(True), "depth": torch.tensor(False)})
+    assert total.item() == pytest.approx(1.0)
     total.backward()
     assert balance.log_variance.grad[1] == 0
     assert balance.log_variance.grad[0] == pytest.approx(-1.0 + 0.5)
