@@ -115,6 +115,13 @@ ROW_FAULTS = [
     ("label", "expected a dictionary of options such as {\"channels\": 1}, got 'label'"),
     # between options that are valid each by itself
     ({"channels": 1, "kind": "normal"}, "a normal has 3 channels (z, y, x), or 2 in 2D; got channels = 1"),
+    *(
+        (
+            {"channels": 3, "kind": "normal", "activation": activation},
+            f"'activation' has no effect on kind 'normal', whose prediction gets unit length; got '{activation}'",
+        )
+        for activation in ("sigmoid", "softmax")
+    ),
     (
         {"channels": 3, "kind": "vector", "class_weights": [1, 1, 1]},
         "'class_weights' belong to kind 'label', not 'vector'",

@@ -69,4 +69,4 @@ def test_groups_equal_uniting_one_by_one(boxes, patch, few):
     finally:
         groups._FEW = before
     expected = search_oracle.groups(labels, (0, 0, 0), (50, 50, 50), patch)
-    assert sorted(map(tuple, found.reshape(-1, 6).tolist())) == sorted((*low, *high) for low, high in expected)
+    assert list(map(tuple, found.reshape(-1, 6).tolist())) == sorted((*low, *high) for low, high in expected)
