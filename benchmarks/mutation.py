@@ -2,8 +2,9 @@
 
 A mutant is the package with one operator, number, comparison, condition ... changed, as cosmic-ray makes it. Of all of
 them a few hundred are drawn at random. Mutants that mean the same as the original, such as those of annotations and
-docstrings, are not drawn, nor those of what messages say. Each is given to those tests of its room (TESTS) that run the
-changed line, which coverage finds out before; what runs on import, or in fixtures, is given to all of the room.
+docstrings, are not drawn, nor those of what messages say, and of `zip(strict=True)`, by which the code checks itself
+where lengths are equal. Each is given to those tests of its room (TESTS) that run the changed line, which coverage
+finds out before; what runs on import, or in fixtures, is given to all of the room.
 
 Mutants are tried two at a time (`--lanes`), in copies of the checkout; tests run in processes that are forked from one
 that has imported torch and MONAI. A mutant whose tests take `mutation_tests.LONGEST` seconds is noticed: it never ends.
@@ -157,7 +158,7 @@ def make_mutant(place: Place) -> Mutant | None:
 
 
 def _meaning(source: str) -> str | None:
-    """What the tests could notice of a module: no annotations, docstrings, texts; `None` where it is no Python."""
+    """What tests could notice of a module: no annotations, docstrings, texts, `strict`; `None` where it is no Python."""
 
     class Bare(ast.NodeTransformer):
         def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
@@ -170,6 +171,10 @@ def _meaning(source: str) -> str | None:
 
         def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
             node.returns = None
+            return self.generic_visit(node)
+
+        def visit_Call(self, node: ast.Call) -> ast.AST:
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "strict"]
             return self.generic_visit(node)
 
         def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:

@@ -181,8 +181,10 @@ def two_arrays(tmp_path, **arrays):
     return {"image": "unused", **{k: write_label(tmp_path / f"{k}.zarr", v, (5, 6, 7)) for k, v in arrays.items()}}
 
 
-def test_min_ratios_ask_for_further_labels(tmp_path):
-    """Against counts in the raw array, for a share that keeps some patches and drops others."""
+@pytest.mark.parametrize("read_at_once", [1, 2**22])
+def test_min_ratios_ask_for_further_labels(tmp_path, monkeypatch, read_at_once):
+    """Against counts in the raw array, for a share that keeps some patches only; read chunk by chunk, and at once."""
+    monkeypatch.setattr("scripts.patches.labelled.RUN_VOXELS", read_at_once)
     rng = np.random.default_rng(0)
     sheet = np.ones((20, 20, 20), np.uint8)
     ink = (rng.random(sheet.shape) < np.linspace(0, 1, 20)).astype(np.uint8)  # denser along x
