@@ -158,7 +158,7 @@ def make_mutant(place: Place) -> Mutant | None:
 
 
 def _meaning(source: str) -> str | None:
-    """What tests could notice of a module: no annotations, docstrings, texts, `strict`; `None` where it is no Python."""
+    """What tests could notice of a module: no annotations, docstrings, texts, `strict`; `None` where it cannot run."""
 
     class Bare(ast.NodeTransformer):
         def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
