@@ -48,7 +48,10 @@ PACKAGE = "bundle/scripts"
 TESTS = {
     "geometry": ["test_*.py"],
     "losses": ["test_*.py"],
-    "patches": [f"test_{name}.py" for name in ("bits", "cells", "groups", "class_counts", "whole_images", "search*")],
+    "patches": [
+        *(f"test_{name}.py" for name in ("bits", "cells", "groups", "island", "search*")),
+        *(f"test_{name}.py" for name in ("class_counts", "point_choice", "whole_images")),
+    ],
     "inferers": [
         *(f"test_{name}.py" for name in ("block_layout", "block_sums", "partial_sums", "windows", "outputs")),
         *(f"test_{name}.py" for name in ("block_job", "volume_run", "resume")),

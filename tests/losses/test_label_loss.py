@@ -183,6 +183,7 @@ def test_half_precision_is_computed_in_single():
         (lambda: LabelLoss(2)(torch.zeros(1, 2, 3), torch.full((1, 1, 3), 2.0)), "holds class 2, but .* 2 channels"),
         (lambda: LabelLoss(2)(torch.zeros(1, 2, 3), torch.zeros(1, 1, 4)), r"shape \[1, 1, 3\].*label has \[1, 1, 4\]"),
         (lambda: LabelLoss(2)(torch.zeros(1, 3, 3), torch.zeros(1, 1, 3)), r"logits of 2 channels.*\[1, 3, 3\]"),
+        (lambda: LabelLoss(2)(torch.zeros(1, 1, 3), torch.zeros(1, 1, 3)), r"logits of 2 channels.*\[1, 1, 3\]"),
     ],
 )
 def test_bad_input(make, message):

@@ -134,8 +134,8 @@ class GradientNormBalance(nn.Module):
         if len(present) < 2:
             return
         shares = {name: losses[name] / self._first[name] for name in present}
-        mean_share = sum(shares.values()) / len(present)
-        wanted = {name: (shares[name] / mean_share) ** self.asymmetry / lengths[name] for name in present}
+        # GradNorm divides shares by their mean, which the scale takes out again
+        wanted = {name: shares[name] ** self.asymmetry / lengths[name] for name in present}
         scale = sum(self._factors[name] for name in present) / sum(wanted.values())
         for name in present:
             self._factors[name] += self.share * (wanted[name] * scale - self._factors[name])
