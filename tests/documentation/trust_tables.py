@@ -66,6 +66,18 @@ TRUST_TABLES: Mapping[str, Callable[[], str]] = {
         [("Room", "room", ""), ("Mutants", "tried", ","), ("Noticed", "noticed", ","), ("Share", "share", ".1%")],
     ),
     "mutation_survivors": _survivors,
+    "line_coverage": partial(
+        results_table,
+        "line_coverage",
+        ("rows",),
+        [
+            ("Room", "name", ""),
+            ("Lines", "lines", ".1%"),
+            ("Branches", "branches", ".1%"),
+            ("Number of lines", "n_lines", ","),
+            ("Number of branches", "n_branches", ","),
+        ],
+    ),
     "scheduler": partial(
         results_table,
         "scheduler",
