@@ -9,7 +9,8 @@ finds out before; what runs on import, or in fixtures, is given to all of the ro
 Mutants are tried two at a time (`--lanes`), in copies of the checkout; tests run in processes that are forked from one
 that has imported torch and MONAI. A mutant whose tests take `mutation_tests.LONGEST` seconds is noticed: it never ends.
 
-Run: pip install '.[mutation]', then python benchmarks/mutation.py [--sample 300] [--minutes 60] [--seed 0] [--lanes 2]
+Run: pip install '.[dev,mutation]', then
+python benchmarks/mutation.py [--sample 300] [--minutes 60] [--seed 0] [--lanes 2]
 Prints a table and the survivors, and writes benchmarks/results/mutation.json.
 """
 
