@@ -74,9 +74,9 @@ def covering_tests(tests: Sequence[Path], modules: Sequence[Path], copy: Path) -
 
 
 def _function(context: str) -> str:
-    """`tests.losses.test_balance.test_one` -> `tests/losses/test_balance.py::test_one`."""
-    module, _, function = context.rpartition(".")
-    return f"{module.replace('.', '/')}.py::{function}" if module.startswith("tests.") else ""
+    """`tests.losses.test_balance.test_one` -> `tests/losses/test_balance.py::test_one`; classes go between."""
+    tests, room, file, *names = [*context.split("."), "", ""]
+    return "::".join([f"{tests}/{room}/{file}.py", *filter(None, names)]) if tests == "tests" else ""
 
 
 def passes(tests: Sequence[str], copy: Path, watched: Sequence[Path] = (), longest: float = LONGEST) -> bool:
