@@ -66,6 +66,25 @@ def test_a_free_base_is_trained():
     assert all(name.endswith(".bias") for name in unchanged)  # those before a batch norm
 
 
+def test_heads_on_a_free_base_share_what_makes_the_embedding():
+    network = HeadNetwork(TARGETS, base(), freeze_base=False)
+    shared = network.shared_parameters()
+    assert {id(p) for p in shared} == {id(p) for p in network.base.heads["embedding"].parameters()}
+    for output in network(IMAGE).values():
+        gradients = torch.autograd.grad(output.square().mean(), shared, retain_graph=True)
+        assert all(gradient.norm() > 0 for gradient in gradients)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [({"base": base()}, "the base is frozen"), ({"in_channels": 6}, "there is no base")],
+    ids=["frozen", "no base"],
+)
+def test_heads_that_share_nothing_trained_cannot_be_balanced_by_gradients(options, why):
+    with pytest.raises(ValueError, match=f"{why}: choose another loss_balance"):
+        HeadNetwork(TARGETS, **options).shared_parameters()
+
+
 def test_without_a_base_heads_stand_on_the_input():
     embeddings = torch.randn(2, 6, 4, 4, 4)
     network = HeadNetwork(TARGETS, in_channels=6)

@@ -103,3 +103,17 @@ class HeadNetwork(nn.Module):
             with torch.set_grad_enabled(torch.is_grad_enabled() and not self.is_frozen):
                 x = self.base(x)[EMBEDDING]
         return {name: head(x) for name, head in self.heads.items()}
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        """Parameters of the layer that makes the base's embedding, on which all heads stand.
+
+        Raises:
+            ValueError: where no parameter that is trained is shared: for a frozen base, and without one.
+        """
+        if self.base is None or self.is_frozen:
+            raise ValueError(
+                "loss_balance 'gradient_norm' compares gradients where all heads share parameters that are trained; "
+                f"here {'there is no base' if self.base is None else 'the base is frozen'}: "
+                "choose another loss_balance, or train the base too (freeze_base: false)"
+            )
+        return list(self.base.get_submodule(f"heads.{EMBEDDING}").parameters())
