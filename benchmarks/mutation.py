@@ -52,6 +52,7 @@ TESTS = {
     "patches": [
         *(f"test_{name}.py" for name in ("bits", "cells", "groups", "island", "search*")),
         *(f"test_{name}.py" for name in ("class_counts", "point_choice", "whole_images")),
+        "../transforms/test_intensity.py",
     ],
     "inferers": [
         *(f"test_{name}.py" for name in ("block_layout", "block_sums", "partial_sums", "windows", "outputs")),
@@ -144,7 +145,7 @@ def find_places(room: str) -> list[Place]:
 
 
 def _matching(folder: Path, patterns: list[str]) -> list[Path]:
-    return sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    return sorted({Path(os.path.normpath(path)) for pattern in patterns for path in folder.glob(pattern)})
 
 
 def make_mutant(place: Place) -> Mutant | None:

@@ -89,6 +89,36 @@ def test_a_circle_in_two_dimensions():
     assert np.median(found) < 2
 
 
+def gaussian(n, sigma, order=0, is_continued=True):
+    """Matrix that smooths n values, or takes the derivative of what is smoothed; sigma in voxels."""
+    offset = np.arange(-int(4 * sigma + 0.5), int(4 * sigma + 0.5) + 1)
+    weights = np.exp(-(offset**2) / (2 * sigma**2))
+    weights = weights / weights.sum() * (offset / sigma**2) ** order
+    matrix = np.zeros((n, n))
+    for row in range(n):
+        for column, weight in zip(row + offset, weights, strict=True):
+            if is_continued or 0 <= column < n:
+                matrix[row, min(max(column, 0), n - 1)] += weight
+    return matrix
+
+
+def test_a_sheet_that_leaves_the_array_against_the_definition_of_the_structure_tensor():
+    """Derivatives of a Gaussian of sigma, products within two sigma of the edges left out, averaged with two sigma."""
+    spacing, sigma, (height, width) = (2.0, 1.0), 3.0, (40, 54)
+    rows, columns = np.indices((height, width))
+    sheet = np.abs(rows * spacing[0] - 40 - 12 * np.sin(columns / 9)) < 4
+    down, across = (gaussian(n, sigma / size) for n, size in zip(sheet.shape, spacing, strict=True))
+    steep_down, steep_across = (gaussian(n, sigma / size, 1) for n, size in zip(sheet.shape, spacing, strict=True))
+    gradient = np.stack([steep_down @ sheet @ across.T / spacing[0], down @ sheet @ steep_across.T / spacing[1]])
+    gradient[:, [*range(3), *range(-3, 0)]] = 0  # 2 sigma are 3 voxels of 2 along the first axis
+    gradient[:, :, [*range(6), *range(-6, 0)]] = 0
+    wide = [gaussian(n, 2 * sigma / size, is_continued=False) for n, size in zip(sheet.shape, spacing, strict=True)]
+    tensor = np.array([[wide[0] @ (one * other) @ wide[1].T for other in gradient] for one in gradient])
+    expected = np.linalg.eigh(np.moveaxis(tensor, (0, 1), (2, 3)))[1][..., -1]  # D H C
+    found = angles(sheet_normals(sheet, spacing, sigma), np.moveaxis(expected, -1, 0), sheet, up_to_sign=True)
+    assert found.max() < 0.1
+
+
 def test_dominant_side_follows_the_bulk():
     normals = np.array([[-0.8, 0.8, -1, 0, 0.6], [0.6, -0.6, 0, 0, 0.8], [0, 0, 0, 0, 0]], np.float32)  # C N
     expected = np.array([[0.8, 0.8, 1, 0, 0.6], [-0.6, -0.6, 0, 0, 0.8], [0, 0, 0, 0, 0]], np.float32)
