@@ -72,14 +72,17 @@ RECIPE: dict[str, Any] = {
     },
     "augment": [
         {"_target_": "scripts.transforms.ApplySpatiald", "keys": "@stored_keys", "targets": "@targets"},
+        {"_target_": "scripts.transforms.RandNoised", "keys": "image", "prob": 0.1, "std": [0.0, 0.1]},
+        {"_target_": "RandScaleIntensityd", "keys": "image", "prob": 0.15, "factors": 0.25, "channel_wise": True},
+        {"_target_": "scripts.transforms.RandContrastd", "keys": "image", "prob": 0.15, "factor": [0.75, 1.25]},
+        {"_target_": "scripts.transforms.RandGammad", "keys": "image", "prob": 0.15, "gamma": [0.7, 1.5]},
         {"_target_": "scripts.transforms.RandMirrord", "keys": "@stored_keys", "prob": 0.5},
     ],
-    "random_space::prob_rotation": 0.0,
-    "random_space::prob_scaling": 0.0,
     "previews": False,
 }
-"""In 1,000 iterations each case is seen 31 times. That is too few to learn by heart: with the default augmentation the
-cases that were trained on score no better than unseen ones, so only mirroring is left of it."""
+"""In 1,000 iterations each case is seen 31 times. The default augmentation is a little much for that: this one leaves
+out what blurs an image, and every second gamma. Without any but mirroring the cases are learnt by heart, and unseen
+ones score 0.03 less."""
 MIRRORED = {"x": 2}
 """Axes along which the bundle's recipe mirrors, in training and prediction. Left and right hippocampi are each other's
 mirror images; front and back are not, and mirrored they would be what the classes have to be told apart by."""
