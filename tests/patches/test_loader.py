@@ -208,6 +208,14 @@ def test_workers_share_what_they_import(tmp_path):
     assert all(resident > 200 and private < resident / 3 for resident, private in found), found
 
 
+def test_a_list_as_sampler_holds_numbers():
+    assert len(list(loader(sampler=[1, 0, 3]))) == 2
+    with pytest.raises(ValueError, match=r"sampler must give numbers of patches; got \[range\(0, 2\)\]"):
+        loader(sampler=[range(2)])
+    with pytest.raises(ValueError, match=r"sampler must give numbers of patches; got \[\]"):
+        loader(sampler=[])
+
+
 @pytest.mark.parametrize("timeout", [0, -1.5])
 def test_a_timeout_that_is_not_positive_is_an_error(timeout):
     with pytest.raises(ValueError, match=rf"load_timeout must be a positive number of seconds.*got {timeout}"):

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pytest
 import torch
+from monai.handlers import TensorBoardStatsHandler
 
 from scripts.workflows.argument_types import argument_fault
 
@@ -63,3 +64,28 @@ def test_classes_and_the_words_of_the_annotation():
         def __init__(self, width: int | None = 3) -> None: ...
 
     assert argument_fault(Thing, "width", "x") == "'width' must be int | None; got 'x'"
+
+
+def partly_known(count: int, writer: NotInstalled | None = None) -> None:  # noqa: F821
+    """An annotation of this names what there is not."""
+
+
+def test_an_annotation_that_cannot_be_looked_up_hides_no_other():
+    assert argument_fault(partly_known, "count", "x") == "'count' must be int; got 'x'"
+    assert argument_fault(partly_known, "writer", 7) == ""
+    assert argument_fault(TensorBoardStatsHandler, "tag_name", 7) == "'tag_name' must be str; got 7"
+    assert argument_fault(TensorBoardStatsHandler, "tag_name", "loss") == ""
+
+
+class HandsOn(TensorBoardStatsHandler):
+    """Takes what MONAI's takes."""
+
+    def __init__(self, log_dir: str, **options):
+        super().__init__(log_dir=log_dir, **options)
+
+
+def test_options_that_a_class_hands_on_are_held_to_the_annotations_of_the_class_behind_it():
+    assert argument_fault(HandsOn, "tag_name", 7) == "'tag_name' must be str; got 7"
+    assert argument_fault(HandsOn, "log_dir", 7) == "'log_dir' must be str; got 7"
+    assert argument_fault(HandsOn, "output_transform", {"value": "$lambda output: 1"}).startswith("'output_transform'")
+    assert argument_fault(HandsOn, "tag_name", "loss") == argument_fault(HandsOn, "unknown", 7) == ""

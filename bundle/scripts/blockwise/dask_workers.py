@@ -49,7 +49,12 @@ def choose_workers(cluster: Any = None, n_workers: int | None = None, threads: i
     Args:
         cluster, n_workers: see `DaskWorkers`; neither: this process.
         threads: of this process, each with a part of its own; of each of Dask's workers, which all do one part.
+
+    Raises:
+        ValueError: for a cluster that is neither an address nor one of Dask's.
     """
+    if cluster is not None and not isinstance(cluster, str) and not hasattr(cluster, "scheduler_address"):
+        raise ValueError(f"cluster must be the address of a scheduler, or one of Dask's clusters; got {cluster!r}")
     if cluster is None and n_workers is None:
         return Threads(threads)
     return DaskWorkers(cluster, n_workers, threads)

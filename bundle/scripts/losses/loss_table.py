@@ -268,9 +268,13 @@ def _make_part(part: Any, target: Target, spacing: Sequence[float]) -> LossPart:
     row = dict(part) if isinstance(part, Mapping) else {"name": part}
     entry = _TABLE[row["name"]]
     options = {key: value for key, value in row.items() if key not in _PART_KEYS}
+    try:
+        built = entry.build(target, spacing, **options)
+    except TypeError as error:  # an option of another type, of a loss that does not look
+        raise ValueError(f"targets: {target.name}: loss '{row['name']}' with {options}: {error}") from error
     return LossPart(
         row["name"],
-        entry.build(target, spacing, **options),
+        built,
         row.get("weight", 1.0),
         row.get("start_epoch", 1),
         every_level=not entry.is_regulariser,

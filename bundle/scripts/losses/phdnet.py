@@ -115,9 +115,11 @@ class PHDNetLoss(nn.Module):
             ("amplitude", amplitude),
             ("clamp_distance", clamp_distance),
         ):
-            if length is not None and not length > 0:
+            if length is None and name == "clamp_distance":
+                continue
+            if not (isinstance(length, int | float) and length > 0):
                 raise ValueError(f"{name} must be above 0; got {length!r}")
-        if not displacement_weight >= 0:
+        if not (isinstance(displacement_weight, int | float) and displacement_weight >= 0):
             raise ValueError(f"displacement_weight must be at least 0; got {displacement_weight!r}")
         self.branch_scheme = branch_scheme
         self.has_classes, self.has_displacements = _BRANCHES[branch_scheme]

@@ -19,10 +19,15 @@ class SurfaceMetric(Metric):
 
     Args:
         spacing: physical size of a voxel along z, y, x; in 2D the last two count.
+
+    Raises:
+        ValueError: for anything but two or three lengths above 0.
     """
 
     def __init__(self, spacing: Sequence[float] = (1.0, 1.0, 1.0)) -> None:
         self.spacing = [float(s) for s in spacing]
+        if len(self.spacing) not in (2, 3) or not all(0 < length < math.inf for length in self.spacing):
+            raise ValueError(f"spacing must be the size of a voxel along each axis, all above 0; got {spacing!r}")
         super().__init__()
 
     def update(self, prediction: torch.Tensor, label: torch.Tensor) -> None:

@@ -129,7 +129,7 @@ def _checked_act(layer: Layer) -> tuple[str, dict[str, Any]]:
     name = name.lower()
     if name not in known:
         raise ValueError(f"act must be one of {', '.join(known)}; got {name!r}{did_you_mean(name, known)}")
-    sample = torch.zeros(1, 4, 2, 2)  # B C H W
+    sample = torch.linspace(-1, 1, 16).reshape(1, 4, 2, 2)  # B C H W
     try:
         with torch.enable_grad():
             result = get_act_layer((name, arguments))(sample.clone().requires_grad_() + 0.0)
@@ -139,6 +139,8 @@ def _checked_act(layer: Layer) -> tuple[str, dict[str, Any]]:
         raise ValueError(f"act: {layer!r} cannot be used: {error}") from error
     if not kept:
         raise ValueError(f"act: {layer!r} changes the shape; an activation must keep it")
+    if not (result.is_meta or result.isfinite().all()):
+        raise ValueError(f"act: {layer!r} makes numbers that are not finite")
     return name, arguments
 
 

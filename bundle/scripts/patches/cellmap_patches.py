@@ -58,7 +58,10 @@ def _starts(
     image = open_images(volume)[0]
     keys = [key for key in array_keys(volume) if key not in (IMAGE_KEY, MASK_KEY)]
     if not keys:
-        raise ValueError(f"volume {volume.get(IMAGE_KEY)!r} has no label, so that nothing says what is annotated there")
+        raise ValueError(
+            f"volume {volume.get(IMAGE_KEY)!r} has no label, so that nothing says what is annotated there: give one, "
+            "or 'points'"
+        )
     boxes = [_covered(open_array(volume, key, targets, image), image) for key in keys]
     region_low, region_high = volume_box(volume, image)
     axes = []

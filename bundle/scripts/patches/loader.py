@@ -41,7 +41,7 @@ class PatchLoader(DataLoader):
         options: as PyTorch's `DataLoader` has them.
 
     Raises:
-        ValueError: for a timeout that is not positive.
+        ValueError: for a timeout that is not positive, and a list as sampler that is empty, or holds anything else.
     """
 
     def __init__(
@@ -51,6 +51,9 @@ class PatchLoader(DataLoader):
             raise ValueError(
                 f"load_timeout must be a positive number of seconds, or null for none; got {load_timeout!r}"
             )
+        sampler = options.get("sampler")
+        if isinstance(sampler, (list, tuple)) and not (sampler and all(isinstance(index, int) for index in sampler)):
+            raise ValueError(f"sampler must give numbers of patches; got {sampler!r}")
         self.load_timeout = load_timeout
         # PyTorch looks after its workers at each timeout; ours is counted in these
         look_every = 0 if load_timeout is None or num_workers == 0 else min(_LOOK_EVERY, load_timeout)

@@ -35,6 +35,7 @@ from ..volumes import (
     touched_blocks,
 )
 from ..volumes.paths import join, repair_url
+from ..volumes.pyramid import count_levels
 from .block_grid import Block, BlockGrid, Triplet, usual_block
 from .block_holes import filled
 from .filters import keep_objects
@@ -130,6 +131,7 @@ class BlockSegmentation:
                     f"inputs must lie on one grid: {first.path} has {first.spatial_shape} voxels, "
                     f"{volume.path} has {volume.spatial_shape}"
                 )
+        count_levels(first.spatial_shape, first.spacing, levels)  # refused here, not after all blocks
         self.shape, self.geometry = first.spatial_shape, Grid(first.spacing, first.translation, first.unit)
         self.chunk = _triple(chunk_size) or _CHUNK
         at_once = self.workers.threads if isinstance(self.workers, Threads) else 1

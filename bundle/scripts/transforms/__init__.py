@@ -14,7 +14,7 @@ from .intensity import NormalizeImage, NormalizeImaged
 from .landmark_pairs import pairs_by_name, swap_pairs
 from .landmark_schemes import LANDMARK_SCHEMES, landmark_augmentation, landmark_space
 from .landmarks import LandmarksToPointsd, LoadLandmarksd
-from .load import LoadZarrPatchd
+from .load import LoadZarrPatchd, UnknownKeyError
 from .low_resolution import RandLowResolution, RandLowResolutiond, lower_resolution
 from .mirror import RandMirror, RandMirrord, mirror_axes
 from .nnunet import nnunet_augmentation
@@ -97,6 +97,7 @@ __all__ = [
     "ToTargetGridd",
     "TwoSpatialDraws",
     "TwoViewsd",
+    "UnknownKeyError",
     "fill_crop",
     "fill_unknown",
     "gamma_curve",

@@ -55,6 +55,10 @@ class _Opened:
         }
 
 
+class UnknownKeyError(ValueError):
+    """A volume does not carry a key, and nothing says what it would hold."""
+
+
 class LoadZarrPatchd(MapTransform):
     """Turn a training datum (paths and a box) into a sample of MetaTensors.
 
@@ -92,8 +96,8 @@ class LoadZarrPatchd(MapTransform):
             each chunk once; `None` leaves the cache as it is.
 
     Raises:
-        ValueError: if the arrays of one datum differ in shape or cannot be placed on the image's grid, a key is missing
-            and `targets` does not name it, or labels are gone.
+        ValueError: if the arrays of one datum differ in shape or cannot be placed on the image's grid, or labels are
+            gone; `UnknownKeyError` if a key is missing and `targets` does not name it.
         FileNotFoundError: if an array does not exist.
         CorruptChunkError: if a chunk cannot be decoded.
     """
@@ -233,7 +237,7 @@ class LoadZarrPatchd(MapTransform):
             mask[:, *(slice(lo, n - hi) for n, (lo, hi) in zip(size, grid.padding(start, size), strict=True))] = 1
             return mask
         if key not in self.kinds:
-            raise ValueError(f"volume {grid.path} carries no '{key}', and no target is called so")
+            raise UnknownKeyError(f"volume {grid.path} carries no '{key}', and no target is called so")
         if self.kinds[key] is Kind.LABEL:
             return np.full((1, *size), UNKNOWN_LABEL, np.int32)
         return np.full((self.channels[key], *size), np.nan, np.float32)

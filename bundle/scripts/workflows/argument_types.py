@@ -22,17 +22,39 @@ def argument_fault(function: Callable[..., Any], name: str, value: Any) -> str:
         name: of the argument.
         value: as it stands in the config.
     """
+    function = _taker(function, name)
     parameter = inspect.signature(function).parameters.get(name)
     if parameter is None or is_made_when_run(value) or (value is None and parameter.default is None):
         return ""
-    try:
-        hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
-    except Exception:  # annotations that cannot be looked up, of others
+    hint = _hint(function.__init__ if inspect.isclass(function) else function, name)
+    if _fits(value, hint):
         return ""
-    if name not in hints or _fits(value, hints[name]):
-        return ""
-    words = parameter.annotation if isinstance(parameter.annotation, str) else _words(hints[name])
+    words = parameter.annotation if isinstance(parameter.annotation, str) else _words(hint)
     return f"'{name}' must be {words}; got {value!r}"
+
+
+def _taker(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """The class or one that it stands on: a class that takes any option hands on what it does not name."""
+    for one in inspect.getmro(function) if inspect.isclass(function) else ():
+        parameters = inspect.signature(one.__init__).parameters  # type: ignore[misc]
+        if name in parameters:
+            return one
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+            break
+    return function
+
+
+def _hint(function: Any, name: str) -> Any:
+    """What an argument is annotated as; `Any` where that cannot be looked up, as some of others cannot."""
+    annotations = getattr(function, "__annotations__", {})
+    if name not in annotations:
+        return Any
+    # looked up alone, since another argument's may name what is not installed
+    alone = types.SimpleNamespace(__annotations__={name: annotations[name]})
+    try:
+        return get_type_hints(alone, getattr(inspect.unwrap(function), "__globals__", None))[name]
+    except Exception:  # whatever an annotation raises
+        return Any
 
 
 def is_made_when_run(value: Any) -> bool:

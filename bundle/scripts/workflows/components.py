@@ -24,6 +24,9 @@ _WORDS = ConfigComponent.non_arg_keys
 
 _ANNOTATED = ("scripts", "monai", "torch", "ignite")
 
+_LOOSE = ("map_location",)
+"""Arguments that take more than MONAI's annotation says: PyTorch takes the name of a device, too."""
+
 _OF_USERS = ("targets#", "volumes#")
 
 _MONAI_ROOMS = ("transforms", "handlers", "data", "engines", "inferers", "losses", "networks.nets", "optimizers")
@@ -129,11 +132,32 @@ def _faults(component: Mapping[str, Any], parser: ConfigParser) -> list[str]:
             if key not in known
         ]
     if _is_well_annotated(function):
-        faults += [f"{name}: {fault}" for key in given if (fault := argument_fault(function, key, component[key]))]
+        values = {key: component[key] for key in given if key not in _LOOSE}
+        if str(function.__module__).startswith("scripts.") and "_disabled_" not in component:
+            values = {key: _plain_setting(value, parser) for key, value in values.items()}
+        faults += [
+            f"{name}: {fault}" for key, value in values.items() if (fault := argument_fault(function, key, value))
+        ]
     if component.get("_mode_", "default") == "default":
         needed = [key for key in known if parameters[key].default is inspect.Parameter.empty]
         faults += [f"{name} needs the argument '{key}'" for key in needed if key not in given]
     return faults
+
+
+def _plain_setting(value: Any, parser: ConfigParser) -> Any:
+    """What a reference such as `@patch_size` leads to, where that is written down and not made; else the value.
+
+    What it leads to may be null where the component is not used.
+    """
+    settings: Mapping[str, Any] = parser.config  # type: ignore[assignment]
+    seen: set[str] = set()
+    while isinstance(value, str) and re.fullmatch(r"@\w+", value) and value not in seen:
+        seen.add(value)
+        found = settings.get(value[1:])
+        if found is None or (is_made_when_run(found) and not isinstance(found, str)):
+            break
+        value = found
+    return value
 
 
 def _is_well_annotated(function: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..blockwise import run_orderly
@@ -56,10 +57,12 @@ def find_sets(
 
     Raises:
         FileNotFoundError: if no path fits.
-        ValueError: if there are no inputs, a field is unknown, or two sets have the same output.
+        ValueError: if there are no inputs, or others than paths, a field is unknown, or two sets have the same output.
     """
     if not isinstance(inputs, Mapping) or not inputs:
         raise ValueError(f"inputs: expected a table name -> path with at least one entry; got {inputs!r}")
+    if wrong := [name for name, path in inputs.items() if not isinstance(path, (str, Path))]:
+        raise ValueError(f"inputs: '{wrong[0]}' must be a path; got {inputs[wrong[0]]!r}")
     given = {name: str(path) for name, path in inputs.items()}
     first = next(iter(given))
     fields = set(_FIELD.findall(given[first]))

@@ -29,6 +29,9 @@ _SHOWN_PLAINLY = (
 )
 
 _MOST_FAULTS = 18
+_MOST_LINES = 3
+"""Of one fault, before it becomes a single paragraph."""
+
 _MOST_CHARACTERS = 3600
 """Of all faults together: they fit on a screen."""
 
@@ -79,7 +82,9 @@ def root_message(error: BaseException) -> str:
 
 
 def shortened(text: str, most: int) -> str:
-    """A text without its middle where it is longer than `most` characters."""
+    """A text without its middle where it is longer than `most` characters, and of few lines: networks have hundreds."""
+    if text.count("\n") > _MOST_LINES:
+        text = " ".join(text.split())
     if len(text) <= most:
         return text
     begin = most * 2 // 3

@@ -8,13 +8,17 @@ import torch
 from monai.bundle import ConfigParser
 
 from ..patches import SeededIndex
+from ..transforms import UnknownKeyError
 from .config_place import failed_component
 from .faults import root_message
 from .random_numbers import same_random_numbers
 
 _PARTS = {"train": "trainer", "validate": "evaluator"}
 
-_OF_CONFIG = (AttributeError, ImportError, IndexError, KeyError, NameError, OverflowError, TypeError)
+_OF_CONFIG = (
+    *(AttributeError, ImportError, IndexError, KeyError, NameError, OverflowError, TypeError),
+    UnknownKeyError,
+)
 """Errors that a wrong component or argument brings about. What is wrong with the data themselves is left to the run,
 which tells where they lie, and may never come to this patch."""
 

@@ -51,10 +51,13 @@ def _inference_faults(parser: ConfigParser) -> list[str]:
     faults = component_faults(parser) + setting_faults(parser, collect) + target_table_faults(parser)
     if not faults:
         faults += _ensemble_faults(parser)
-        faults += collect(lambda: _precision_faults(parser))
+        faults += _named("precision, device", collect(lambda: _precision_faults(parser)))
         faults += collect(lambda: network_faults(parser, _window_sizes(parser)))
         if not _is_only_loaded():
-            faults += collect(lambda: _input_faults(value_of(parser, "input_data"), channels_of_input(parser)))
+            faults += _named(
+                "input_data",
+                collect(lambda: _input_faults(value_of(parser, "input_data"), channels_of_input(parser))),
+            )
         faults += collect(lambda: _landmark_faults(parser))
     if not faults:
         faults += collect(lambda: _evaluator_faults(parser))
@@ -95,6 +98,9 @@ def _evaluator_faults(parser: ConfigParser) -> list[str]:
         for number in range(len(value_of(parser, "dataset"))):
             value_of(parser, "dataset")[number]  # opens it, and reads nothing
     faults = engine_faults(evaluator, "evaluator") + _loader_faults(parser)
+    rows = getattr(value_of(parser, "dataset"), "data", None) if "dataset" in parser else None
+    if isinstance(rows, list) and (wrong := [row for row in rows if not isinstance(row, Mapping)]):
+        faults.append(f'dataset: data must be rows such as {{"{IMAGE_KEY}": PATH}}; got {wrong[0]!r}')
     loader = evaluator.data_loader
     if hasattr(loader, "collate_fn") and not callable(loader.collate_fn):
         faults.append(f"dataloader: collate_fn must be something that can be called; got {loader.collate_fn!r}")
@@ -125,6 +131,8 @@ def _is_only_loaded() -> bool:
 def _window_sizes(parser: ConfigParser) -> dict[str, Any]:
     """What the network is given at inference, each size with its name in messages."""
     roi_size, axes = value_of(parser, "roi_size"), value_of(parser, "slice_axes") if "slice_axes" in parser else None
+    if roi_size is None:
+        raise ValueError("roi_size: expected the window's voxels along z, y, x; got None")
     if axes is None:
         return {"roi_size": roi_size}
     if (patch_size := list(value_of(parser, "patch_size")))[0] != 1:
@@ -178,6 +186,11 @@ def _landmark_faults(parser: ConfigParser) -> list[str]:
             "mc_dropout: the network has no dropout; train it with a 'dropout' above 0, or set mc_dropout to 0"
         )
     return faults
+
+
+def _named(setting: str, faults: list[str]) -> list[str]:
+    """Faults with the setting that they are about in front, unless they name it."""
+    return [fault if setting in fault else f"{setting}: {fault}" for fault in faults]
 
 
 def _opened(path: str) -> list[str]:

@@ -135,12 +135,21 @@ def _build_run_arguments(trial: ConfigParser) -> None:
 
 
 def engine_faults(engine: Any, name: str) -> list[str]:
-    """Parts of an engine that it will call and that cannot be called: tables and texts in place of components."""
-    return [
+    """Parts of an engine that cannot do what it will ask of them: tables and texts in place of components."""
+    faults = [
         f"{name}: its {part} must be something that can be called, a component; got {getattr(engine, part)!r}"
         for part in _CALLED
         if hasattr(engine, part) and not callable(getattr(engine, part))
     ]
+    loader = getattr(engine, "data_loader", None)
+    if isinstance(loader, (str, Mapping)) or (isinstance(loader, (list, tuple)) and not _are_tables(loader)):
+        part = "train_data_loader" if name.endswith("trainer") else "val_data_loader"
+        faults.append(f"{name}: its {part} must give batches; got {loader!r}")
+    return faults
+
+
+def _are_tables(batches: Sequence[Any]) -> bool:
+    return len(batches) > 0 and all(isinstance(batch, Mapping) for batch in batches)
 
 
 def _part_faults(trial: ConfigParser) -> list[str]:

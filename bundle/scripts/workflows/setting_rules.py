@@ -6,16 +6,21 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from monai.bundle import ConfigParser
 
 from ..patches.splits import METHODS as SPLIT_METHODS
+from ..volumes.ngff import VERSIONS
 from .argument_types import is_made_when_run
 from .components import TARGET, iter_components
 
 _MOST_VOXELS = 2**31
 """Of one patch or window: 8 GiB of float32, before any feature is computed."""
+
+_LONGEST_AXIS = 2**16
+"""Of the same, voxels."""
 
 _MOST_WORKERS = 1024
 _MOST_AT_ONCE = 2**16
@@ -96,7 +101,11 @@ def _is_whole(value: Any) -> bool:
 
 def _is_size(value: Any) -> bool:
     is_box = _is_list(value) and 1 <= len(value) <= 3 and all(_is_whole(n) and n > 0 for n in value)
-    return is_box and math.prod(value) <= _MOST_VOXELS
+    return is_box and math.prod(value) <= _MOST_VOXELS and max(value) <= _LONGEST_AXIS
+
+
+def _is_spacing(value: Any) -> bool:
+    return _is_list(value) and len(value) == 3 and all(_is_number(length) and length > 0 for length in value)
 
 
 _COUNT = _Rule("a whole number of at least 1", lambda value: _is_whole(value) and value >= 1)
@@ -108,7 +117,9 @@ _NOT_NEGATIVE = _Rule("a number of at least 0", lambda value: _is_number(value) 
 _SHARE = _Rule("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 _SWITCH = _Rule("true or false", lambda value: isinstance(value, bool))
 _NAME = _Rule("a word", lambda value: isinstance(value, str) and value != "")
-_SIZE = _Rule("whole numbers of at least 1 along z, y, x, of at most 2^31 voxels together", _is_size)
+_SIZE = _Rule("whole numbers along z, y, x, each from 1 to 2^16, of at most 2^31 voxels together", _is_size)
+_SPACING = _Rule("three numbers above 0, the size of a voxel along z, y, x", _is_spacing)
+_PATH = _Rule("a path", lambda value: isinstance(value, (str, Path)) and str(value) != "")
 _WORKERS = _Rule(
     f"a whole number from 0 to {_MOST_WORKERS}", lambda value: _is_whole(value) and 0 <= value <= _MOST_WORKERS
 )
@@ -160,6 +171,10 @@ _RULES: dict[str, _Rule] = {
     "n_workers": _WORKERS.or_null(),
     "random_seed": _SEED,
     "model_name": _NAME,
+    "ome_version": _Rule(f"one of {', '.join(VERSIONS)}", lambda value: value in VERSIONS),
+    "results_dir": _PATH,
+    "base_weights": _PATH.or_null(),
+    "input_spacing": _SPACING.or_null(),
     "overlap": _Rule("at least 0 and below 1", lambda value: _is_number(value) and 0 <= value < 1).or_each(),
     "split_method": _Rule(f"one of {', '.join(SPLIT_METHODS)}", lambda value: value in SPLIT_METHODS),
 }

@@ -10,7 +10,7 @@ from typing import Any
 from monai.bundle import ConfigParser
 
 from ..engines import find_checkpoint
-from ..geometry import target_faults
+from ..geometry import parse_targets, target_faults
 from ..losses import loss_faults
 from ..metrics import metric_faults
 from ..networks import check_patch_size
@@ -93,6 +93,8 @@ def _settings_and_data_faults(parser: ConfigParser) -> list[str]:
     if not faults:
         faults += collect(lambda: network_faults(parser, {"patch_size": value_of(parser, "patch_size")}))
     if not faults:
+        faults += collect(lambda: _fitting_loss_faults(parser))
+    if not faults:
         faults += rehearse(parser, collect)
     if not faults:
         faults += collect(lambda: value_of(parser, "split") and [])
@@ -165,6 +167,18 @@ def network_faults(parser: ConfigParser, sizes: Mapping[str, Any]) -> list[str]:
         return faults
 
     return collect(find)
+
+
+def _fitting_loss_faults(parser: ConfigParser) -> list[str]:
+    """Losses of targets that cannot read the output of a network that has a loss of its own, such as PHD-Net."""
+    name = getattr(value_of(parser, "network_def"), "loss_name", None)
+    return [
+        f"targets: {target.name}: this network's output is for loss '{name}'; got {given!r}"
+        for target in parse_targets(value_of(parser, "targets")).values()
+        if name is not None
+        and not callable(given := target.loss)
+        and (given.get("name") if isinstance(given, Mapping) else given) != name
+    ]
 
 
 def _weight_files(parser: ConfigParser) -> list[tuple[str, str]]:
