@@ -79,6 +79,10 @@ def goals() -> list[Goal]:
         if row["system"] != "nnunet":
             what = "time of a training step / that of nnU-Net"
             found.append(Goal(what, f"hippocampus, {row['system']}", "hippocampus", ("time", place, "ratio"), 0.9))
+    for place, row in enumerate(result("hippocampus")["accuracy"]):
+        if row["system"] != "nnunet":
+            what, path = "Dice of unseen cases after 1,000 iterations", ("accuracy", place, "dice")
+            found.append(Goal(what, f"hippocampus, {row['system']}", "hippocampus", path, 0.88, at_most=False))
     return found + _against_others()
 
 

@@ -46,6 +46,21 @@ def _survivors() -> str:
 
 
 TRUST_TABLES: Mapping[str, Callable[[], str]] = {
+    "hippocampus_accuracy": partial(
+        results_table,
+        "hippocampus",
+        ("accuracy",),
+        [
+            ("System", "system", ""),
+            ("Dice, test cases", "dice", ".4f"),
+            ("Anterior", "anterior", ".3f"),
+            ("Posterior", "posterior", ".3f"),
+            ("Worst case", "worst_case", ".3f"),
+            ("Dice, validation cases", "validation", ".4f"),
+            ("Seeds", "seeds", ""),
+            ("Parameters", "parameters", ","),
+        ],
+    ),
     "hippocampus_time": partial(
         results_table,
         "hippocampus",
