@@ -101,7 +101,7 @@ class PHDNet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.loss_name = "phdnet"
+        self.loss_name = "phdnet"  # the one loss that reads this output; checked before a training
         self.targets = parse_targets(targets)
         self.voxels_per_patch = voxels_per_patch(patch_size, max_pool_factor)
         if spatial_dims not in (2, 3) or len(self.voxels_per_patch) != spatial_dims:

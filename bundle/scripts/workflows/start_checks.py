@@ -175,10 +175,14 @@ def _fitting_loss_faults(parser: ConfigParser) -> list[str]:
     return [
         f"targets: {target.name}: this network's output is for loss '{name}'; got {given!r}"
         for target in parse_targets(value_of(parser, "targets")).values()
-        if name is not None
-        and not callable(given := target.loss)
-        and (given.get("name") if isinstance(given, Mapping) else given) != name
+        if name is not None and not _has_loss(given := target.loss, name)
     ]
+
+
+def _has_loss(given: Any, name: str) -> bool:
+    """Whether a target's loss is the named one, has it among its parts, or is a user's own."""
+    parts = given if isinstance(given, (list, tuple)) else [given]
+    return any(callable(one) or (one.get("name") if isinstance(one, Mapping) else one) == name for one in parts)
 
 
 def _weight_files(parser: ConfigParser) -> list[tuple[str, str]]:
