@@ -66,3 +66,5 @@ def test_workers_are_dask_s_where_any_are_named():
     assert choose_workers(threads=3) == Threads(3)
     assert choose_workers(None, 2, 4) == DaskWorkers(None, 2, 4)
     assert choose_workers("tcp://host:1") == DaskWorkers("tcp://host:1")
+    with pytest.raises(ValueError, match=r"cluster must be the address of a scheduler, .* got 7"):
+        choose_workers(7)

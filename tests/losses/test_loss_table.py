@@ -163,6 +163,11 @@ FAULTS = [
         r"takes no option 'focal_gama' \(did you mean 'focal_gamma'\?\)",
         id="option typo",
     ),
+    pytest.param(
+        {"loss": {"name": "focal", "focal_gamma": "2"}, "channels": 1},
+        "loss 'focal' with {'focal_gamma': '2'}: ",
+        id="type of an option",
+    ),
     pytest.param({"loss": {"name": "bce", "weight": -1}, "channels": 1}, "'weight' must be a number >= 0", id="weight"),
     pytest.param(
         {"loss": {"name": "bce", "start_epoch": 0}, "channels": 1}, "'start_epoch' must be a whole number", id="start"

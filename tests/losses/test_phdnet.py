@@ -186,6 +186,9 @@ def test_what_does_not_fit_is_refused():
         ({"amplitude": -1}, "amplitude must be above 0; got -1"),
         ({"clamp_distance": 0.0}, "clamp_distance must be above 0; got 0.0"),
         ({"displacement_weight": -1}, "displacement_weight must be at least 0; got -1"),
+        ({"displacement_weight": "1"}, "displacement_weight must be at least 0; got '1'"),
+        ({"class_sigma": None}, "class_sigma must be above 0; got None"),
+        ({"amplitude": [1]}, r"amplitude must be above 0; got \[1\]"),
     ],
 )
 def test_bad_options(options, message):

@@ -84,6 +84,12 @@ def test_too_few_spacings():
         SurfaceDistance((1, 1)).update(_plane(1), _plane(1))
 
 
+@pytest.mark.parametrize("spacing", [(1,), (1, 1, 1, 1), (1, 0, 1), (1, -1), (1, float("inf"))])
+def test_spacings_that_no_voxel_has(spacing):
+    with pytest.raises(ValueError, match="spacing must be the size of a voxel along each axis, all above 0; got"):
+        SurfaceDistance(spacing)
+
+
 def test_what_two_processes_saw_adds_up():
     whole, first, second = SurfaceDistance(), SurfaceDistance(), SurfaceDistance()
     pairs = [(_plane(1), _plane(5)), (_plane(3), _plane(4)), (_plane(3), torch.zeros_like(_plane(3)))]

@@ -1,5 +1,7 @@
 """Options of the blocks: which are taken, and what is said of the others."""
 
+import math
+
 import pytest
 import torch
 
@@ -45,6 +47,7 @@ def test_initial_weights_follow_the_slope_of_the_activation(act, slope):
         ({"act": ["relu", {"slope": 1}]}, "cannot be used: .*'slope'"),
         ({"act": ["leakyrelu", {"negative_slope": -1.0, "inplace": True}]}, "cannot be used: .*negative slope"),
         ({"act": "geglu"}, "act: 'geglu' changes the shape"),
+        ({"act": ["elu", {"alpha": math.inf}]}, "act: .* makes numbers that are not finite"),
         ({"squeeze_excitation": "chanel"}, r"got 'chanel' \(did you mean 'channel'\?\)"),
         ({"squeeze_excitation": 1}, "'channel' or 'spatial' or 'both', got 1"),
         ({"upsampling": "trilinear"}, r"got 'trilinear' \(did you mean 'linear'\?\)"),

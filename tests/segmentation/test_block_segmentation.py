@@ -147,6 +147,7 @@ def test_two_processes_write_the_bytes_of_one(tmp_path):
         ({"segmenter": lambda: Agglomerated(boundary="p", fragments="mutex")}, "fragments = mutex needs affinities"),
         ({"segmenter": lambda: Watershed("p", "p"), "fill_holes": 9}, "fill_holes does not go with Watershed"),
         ({"min_size": -1}, "min_size must be 0 or more, or None; got -1"),
+        ({"levels": 0}, "levels"),
     ],
 )
 def test_what_cannot_be_is_said(tmp_path, change, message):

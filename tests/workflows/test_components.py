@@ -116,6 +116,20 @@ def test_annotations_of_a_users_own_code_refuse_nothing():
     ]
 
 
+def test_what_a_reference_leads_to_is_held_to_the_annotations_of_the_bundles_own():
+    """Not of others: PyTorch and MONAI take more than they say."""
+
+    def find(number, **more):
+        component = {"_target_": "scripts.segmentation.Components", "source": "p", "connectivity": "@number", **more}
+        return faults({"find": component, "number": number, "other": "many"})
+
+    assert find(3) == find(None) == find("$1 + 2") == find("@number") == find("@missing") == []
+    assert find("many", _disabled_="$True") == []
+    said = ["find: scripts.segmentation.Components: 'connectivity' must be int; got 'many'"]
+    assert find("many") == find("@other") == said
+    assert faults({"flip": {"_target_": "RandFlipd", "keys": "image", "prob": "@often"}, "often": "x"}) == []
+
+
 def test_nested_components_are_named_by_their_id():
     config = {
         "train": {

@@ -61,6 +61,7 @@ def test_fields_keep_what_fits(folder, keep, expected):
     ("inputs", "output", "keep", "message"),
     [
         ({}, "out", None, "at least one entry"),
+        ({"a": 7}, "out", None, "inputs: 'a' must be a path; got 7"),
         ({"a": "{crop}.zarr"}, "{label}", None, r"output names \{label\}, which is no field .* its fields are crop"),
         ({"a": "x.zarr"}, "out", {"crop": "1"}, r"keep names \{crop\}.* its fields are none"),
         ({"a": "{crop}", "b": "{crop}/{label}"}, "out", None, r"the path of 'b' names \{label\}"),
@@ -68,7 +69,7 @@ def test_fields_keep_what_fits(folder, keep, expected):
     ],
 )  # fmt: skip
 def test_faults_are_named(folder, inputs, output, keep, message):
-    given = {name: path.format(folder=folder) if "{folder}" in path else path for name, path in inputs.items()}
+    given = {n: path.format(folder=folder) if "{folder}" in str(path) else path for n, path in inputs.items()}
     recorder = Recorder()
     with pytest.raises(ValueError, match=message):
         segment_each(given, output, recorder, keep)

@@ -11,7 +11,7 @@ from tests.bundle.prepared_python import prepared_python
 
 from scripts.volumes import CorruptChunkError
 from scripts.workflows import RunError
-from scripts.workflows.faults import find_cause, raise_faults, root_message
+from scripts.workflows.faults import find_cause, raise_faults, root_message, shortened
 
 BUNDLE = Path(__file__).parents[2] / "bundle"
 
@@ -83,6 +83,19 @@ def test_the_cause_of_a_kind_is_found():
 )
 def test_the_first_error_speaks(error, said):
     assert root_message(error) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("one\n  two\nthree", "one\n  two\nthree"),
+        ("(0): Conv\n  (1): Act\n\n  (2): Norm\n)", "(0): Conv (1): Act (2): Norm )"),
+        ("x" * 60 + "\n" * 9 + "y" * 60, "x" * 53 + " [...] " + "y" * 20),
+    ],
+    ids=["few lines", "a network's", "many and long"],
+)
+def test_texts_of_many_lines_become_a_paragraph(text, said):
+    assert shortened(text, 80) == said
 
 
 def test_a_chunk_that_cannot_be_read_is_named_and_not_what_its_codec_said():

@@ -8,6 +8,7 @@ import torch
 from monai.bundle import ConfigParser
 from monai.data import Dataset
 
+from scripts.transforms import UnknownKeyError
 from scripts.workflows.first_sample import first_sample_faults
 
 
@@ -59,6 +60,10 @@ def wrong_argument(_):
     raise TypeError("sigma must be a number")
 
 
+def wrong_key(_):
+    raise UnknownKeyError("carries no 'shet'")
+
+
 def wrong_data(_):
     raise ValueError("a voxel is not finite")
 
@@ -67,6 +72,7 @@ def wrong_data(_):
     ("transform", "faults"),
     [
         (wrong_argument, ["train#dataset: fails on the first patch: ", "sigma must be a number"]),
+        (wrong_key, ["train#dataset: fails on the first patch: ", "carries no 'shet'"]),
         (wrong_data, []),
     ],
 )

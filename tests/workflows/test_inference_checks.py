@@ -51,6 +51,12 @@ def inference(folder):
             "handlers#0#load_dict#network: expected an object with load_state_dict; got {'network': MultiTaskUNet",
         ),
         ({"memory_limit": -1}, "memory_limit must be a whole number of at least 1, or null; got -1"),
+        ({"roi_size": None}, "roi_size: expected the window's voxels along z, y, x; got None"),
+        ({"ome_version": "0.6"}, "ome_version must be one of 0.4, 0.5; got '0.6'"),
+        ({"dataset#data": ["raw.zarr"]}, "dataset: data must be rows such as {\"image\": PATH}; got 'raw.zarr'"),
+        ({"evaluator#val_data_loader": "x"}, "evaluator: its val_data_loader must give batches; got 'x'"),
+        ({"device": "nowhere"}, "precision, device: "),
+        ({"input_data": [7]}, "input_data: "),
     ],
 )
 def test_bad_input_of_inference(inference, folder, changes, part):

@@ -38,7 +38,11 @@ def test_every_rule_refuses_what_cannot_be(key):
     ("key", "good", "bad"),
     [
         ("batch_size", [1, 65536], [0, -1, 1.5, True, None, 65537]),
-        ("patch_size", [[16, 16, 16], [1, 512, 512]], [[0, 1, 1], [16, 16], 16, [10**5] * 3, [16.0] * 3][2:]),
+        (
+            "patch_size",
+            [[16, 16], [16, 16, 16], [1, 512, 512], [1, 1, 2**16]],
+            [[0, 1, 1], [1, 1, 2**16 + 1], [10**4] * 3, [16.0] * 3, 16, []],
+        ),
         ("val_fraction", [0, 0.99], [1, -0.1, float("nan")]),
         ("temperature", [1e-5, 3], [0, -1, float("inf"), "x"]),
         ("learning_rate", [0, 1e-5, 3], [-1, float("inf"), "x"]),
@@ -47,6 +51,10 @@ def test_every_rule_refuses_what_cannot_be(key):
         ("random_seed", [0, 2**32 - 1], [-1, 2**32]),
         ("overlap", [0, 0.5, [0.1, 0.2, 0.3]], [1, 10**9, [1.0, 0, 0]]),
         ("split_method", ["block"], ["blok", None, 3]),
+        ("ome_version", ["0.4", "0.5"], ["0.6", 0.5, None, ["0.5"]]),
+        ("results_dir", ["results"], ["", None, 3]),
+        ("base_weights", [None, "model.pt"], ["", 3, ["model.pt"]]),
+        ("input_spacing", [None, [2, 1.5, 1]], [[1, 1], [1, 1, 0], 1, [1, 1, "x"]]),
     ],
 )
 def test_borders(key, good, bad):

@@ -14,6 +14,7 @@ from tests.workflows.checked_arrays import BUNDLE, TARGETS, make_arrays, store
 
 from scripts.volumes import create_ome_zarr
 from scripts.workflows import RunError, check_config, check_training, current_parser
+from scripts.workflows.start_checks import _fitting_loss_faults
 
 
 @pytest.fixture
@@ -139,6 +140,29 @@ def test_weights_of_another_architecture_name_the_keys(training, folder):
     assert "belongs to another architecture than network_def" in said
     assert "has unknown encoder.stem.weight, other" in said
     assert "lacks encoder." in said
+
+
+@pytest.mark.parametrize(
+    ("loss", "fits"),
+    [
+        ("phdnet", True),
+        ({"name": "phdnet", "class_sigma": 2}, True),
+        (["mse", {"name": "phdnet"}], True),
+        (torch.nn.MSELoss(), True),
+        ("mse", False),
+        ([{"name": "mse"}, "l1"], False),
+    ],
+)
+def test_a_network_with_a_loss_of_its_own_needs_it(loss, fits):
+    targets = {"tips": {"channels": 2, "kind": "points", "loss": loss}}
+    network = {"_target_": "scripts.networks.PHDNet", "spatial_dims": 2, "in_channels": 1, "patch_size": [16, 16]}
+    parser = ConfigParser({"targets": targets, "network_def": {**network, "max_pool_factor": 2, "targets": targets}})
+    parser.parse(True)
+    said = [f"targets: tips: this network's output is for loss 'phdnet'; got {loss!r}"]
+    assert _fitting_loss_faults(parser) == ([] if fits else said)
+    parser.update({"network_def": {"_target_": "torch.nn.Identity"}})
+    parser.parse(True)
+    assert _fitting_loss_faults(parser) == []
 
 
 def test_nothing_is_written_when_the_check_fails(training, folder):

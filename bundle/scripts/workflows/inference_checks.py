@@ -94,13 +94,14 @@ def _segmentation_faults(parser: ConfigParser) -> list[str]:
 
 def _evaluator_faults(parser: ConfigParser) -> list[str]:
     evaluator = value_of(parser, "evaluator")
-    if not _is_only_loaded() and "streaming" in parser and value_of(parser, "streaming"):
-        for number in range(len(value_of(parser, "dataset"))):
-            value_of(parser, "dataset")[number]  # opens it, and reads nothing
     faults = engine_faults(evaluator, "evaluator") + _loader_faults(parser)
-    rows = getattr(value_of(parser, "dataset"), "data", None) if "dataset" in parser else None
+    dataset = value_of(parser, "dataset") if "dataset" in parser else None
+    rows = getattr(dataset, "data", None)
     if isinstance(rows, list) and (wrong := [row for row in rows if not isinstance(row, Mapping)]):
         faults.append(f'dataset: data must be rows such as {{"{IMAGE_KEY}": PATH}}; got {wrong[0]!r}')
+    elif dataset is not None and not _is_only_loaded() and "streaming" in parser and value_of(parser, "streaming"):
+        for number in range(len(dataset)):
+            dataset[number]  # opens it, and reads nothing
     loader = evaluator.data_loader
     if hasattr(loader, "collate_fn") and not callable(loader.collate_fn):
         faults.append(f"dataloader: collate_fn must be something that can be called; got {loader.collate_fn!r}")
