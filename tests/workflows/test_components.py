@@ -125,7 +125,7 @@ def test_what_a_reference_leads_to_is_held_to_the_annotations_of_the_bundles_own
 
     assert find(3) == find(None) == find("$1 + 2") == find("@number") == find("@missing") == []
     assert find("many", _disabled_="$True") == []
-    said = ["find: scripts.segmentation.Components: 'connectivity' must be int; got 'many'"]
+    said = ["find: scripts.segmentation.Components: 'connectivity' must be int; got 'many', by @number"]
     assert find("many") == find("@other") == said
     assert faults({"flip": {"_target_": "RandFlipd", "keys": "image", "prob": "@often"}, "often": "x"}) == []
 

@@ -136,7 +136,9 @@ def _faults(component: Mapping[str, Any], parser: ConfigParser) -> list[str]:
         if str(function.__module__).startswith("scripts.") and "_disabled_" not in component:
             values = {key: _plain_setting(value, parser) for key, value in values.items()}
         faults += [
-            f"{name}: {fault}" for key, value in values.items() if (fault := argument_fault(function, key, value))
+            f"{name}: {fault}{'' if value is component[key] else f', by {component[key]}'}"
+            for key, value in values.items()
+            if (fault := argument_fault(function, key, value))
         ]
     if component.get("_mode_", "default") == "default":
         needed = [key for key in known if parameters[key].default is inspect.Parameter.empty]
