@@ -15,7 +15,7 @@ LOCKS  := $(wildcard .ci/requirements/*.lock)
 # threads that wait must not spin: torch shares the cores with data workers
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: setup lock demo test test-long stress coverage mutation test-label test-pythons check lint types bench bundle docs clean
+.PHONY: setup lock demo test test-long stress compare coverage mutation test-label test-pythons check lint types bench bundle docs clean
 .DEFAULT_GOAL := check
 
 setup: $(READY)
@@ -93,6 +93,11 @@ ALONE := first_prediction reference_systems hippocampus nnunet_reference mutatio
 bench: setup
 	for program in $(filter-out $(ALONE:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do $(BIN)/python $$program || exit 1; done
 	$(BIN)/python benchmarks/estimate.py
+
+# this bundle beside nnU-Net, vesuvius and CellMap's loader, each in an environment of its own; several hours
+compare: setup
+	$(BIN)/python benchmarks/hippocampus.py
+	$(BIN)/python benchmarks/reference_systems.py
 
 # which lines and branches of the package the tests run
 coverage: setup
