@@ -70,7 +70,7 @@ def test_the_demo_asks_nothing_of_the_network(no_network):
         "--output",
         no_network / "demo",
         "--size",
-        96,
+        128,
         "--config",
         write_overlay(no_network / "x.json", **short),
     ]

@@ -68,3 +68,6 @@ def test_arguments_of_components_that_are_called_so():
     config = {"a": {"_target_": "scripts.x.Y", "batch_size": -1, "jitter": None, "fold": "@f"}, "f": 1}
     assert faults(config) == ["a#batch_size must be a whole number from 1 to 65536; got -1"]
     assert faults({"a": {"_target_": "other.Y", "batch_size": -1}}) == []
+    assert faults({"a": {"_target_": "DataLoader", "num_workers": 10**9}}) == [
+        "a#num_workers must be a whole number from 0 to 1024; got 1000000000"
+    ]

@@ -56,7 +56,8 @@ class _Rule:
 def setting_faults(parser: ConfigParser, collect: Callable[[Callable[[], list[str]]], list[str]]) -> list[str]:
     """List the plain settings of a config that cannot be right, whatever they are used for.
 
-    Arguments of the bundle's own components that are called like a setting are held to the same rule.
+    Arguments of the bundle's own components that are called like a setting are held to the same rule; the number of
+    workers is, whoever takes it, since each is a process.
 
     Args:
         parser: the config; settings that it does not have are left out, and so are those that are components.
@@ -68,10 +69,10 @@ def setting_faults(parser: ConfigParser, collect: Callable[[Callable[[], list[st
         if key in config and not (isinstance(config[key], Mapping) and TARGET in config[key]):
             faults += collect(partial(_setting_faults, parser, key, rule))
     for key, component in iter_components(config):
-        if str(component[TARGET]).startswith("scripts."):
-            for name, value in component.items():
-                if name in _RULES and value is not None and not _is_made(value):
-                    faults += _faults(f"{key}#{name}", _RULES[name], value)
+        names = _RULES.keys() if str(component[TARGET]).startswith("scripts.") else {"num_workers"}
+        for name, value in component.items():
+            if name in names and value is not None and not _is_made(value):
+                faults += _faults(f"{key}#{name}", _RULES[name], value)
     return faults
 
 
