@@ -216,6 +216,11 @@ def test_a_list_as_sampler_holds_numbers():
         loader(sampler=[])
 
 
+def test_patches_come_in_batches():
+    with pytest.raises(ValueError, match="batch_size must be a whole number of at least 1; got None"):
+        PatchLoader(PatchDataset(DATA), batch_size=None)
+
+
 @pytest.mark.parametrize("timeout", [0, -1.5])
 def test_a_timeout_that_is_not_positive_is_an_error(timeout):
     with pytest.raises(ValueError, match=rf"load_timeout must be a positive number of seconds.*got {timeout}"):

@@ -41,7 +41,8 @@ class PatchLoader(DataLoader):
         options: as PyTorch's `DataLoader` has them.
 
     Raises:
-        ValueError: for a timeout that is not positive, and a list as sampler that is empty, or holds anything else.
+        ValueError: for a timeout that is not positive, a list as sampler that is empty or holds anything else, and
+            `None` as `batch_size`, with which PyTorch makes no batches.
     """
 
     def __init__(
@@ -54,6 +55,8 @@ class PatchLoader(DataLoader):
         sampler = options.get("sampler")
         if isinstance(sampler, (list, tuple)) and not (sampler and all(isinstance(index, int) for index in sampler)):
             raise ValueError(f"sampler must give numbers of patches; got {sampler!r}")
+        if options.get("batch_size", 1) is None:
+            raise ValueError("batch_size must be a whole number of at least 1; got None")
         self.load_timeout = load_timeout
         # PyTorch looks after its workers at each timeout; ours is counted in these
         look_every = 0 if load_timeout is None or num_workers == 0 else min(_LOOK_EVERY, load_timeout)
