@@ -140,7 +140,7 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(("max_val_steps_per_epoch", "chunk_cache", "mc_dropout", "n_pictures"), _FROM_ZERO),
     **dict.fromkeys(("early_stop", "n_folds", "memory_limit", "levels", "largest", "head_channels"), _COUNT.or_null()),
     **dict.fromkeys(("fold", "smha_member"), _WHOLE),
-    **dict.fromkeys(("patch_size", "roi_size", "input_size"), _SIZE.or_null()),
+    **dict.fromkeys(("patch_size", "roi_size", "input_size", "cover_size"), _SIZE.or_null()),
     **dict.fromkeys(("chunk_size", "shard_size", "block_size", "output_stride"), _COUNT.or_each().or_null()),
     **dict.fromkeys(("split_guard", "jitter"), _FROM_ZERO.or_each().or_null()),
     **dict.fromkeys(("temperature", "amplitude", "vote_sigma"), _POSITIVE),
