@@ -142,7 +142,8 @@ def main(
         make_dataset(folder)
         bench = Bench(folder, Path(environment).absolute(), {**RECIPE, **(recipe or {})})
         results: dict[str, Any] = {"machine": harness.machine(), "iterations": iterations, "recipe": bench.recipe}
-        results |= {key: value for key, value in harness.read_results(NAME).items() if key in ("time", "runs")}
+        earlier_results = harness.read_results(NAME)
+        results |= {key: earlier_results[key] for key in ("time", "runs", "accuracy") if key in earlier_results}
         if "time" in parts:
             results["time"] = bench.times(chosen)
             harness.print_table("seconds per iteration", results["time"])
