@@ -115,17 +115,17 @@ def test_unknown_voxels_do_not_bleed(mode, linear):
         torch.testing.assert_close(channel[nearest[0] == 1], torch.full_like(channel, constant)[nearest[0] == 1])
 
 
-def test_a_zero_vector_stays_zero_and_shortens_no_other_place():
+@pytest.mark.parametrize("axis", range(3))
+def test_a_zero_vector_stays_zero_and_shortens_no_other_place(axis):
     field = torch.zeros(3, *SHAPE)
-    field[2, 6:] = 1.0
+    field[axis, 6:] = 1.0
     field[:, :3] = NAN
-    found, nearest = resample(
-        [Reading(field, "linear", keep_zero=True), Reading(field[2:].nan_to_num(2).int(), "nearest")], centred(TURNED)
-    )
+    kinds = field[axis][None].nan_to_num(2).int()
+    found, nearest = resample([Reading(field, "linear", keep_zero=True), Reading(kinds, "nearest")], centred(TURNED))
     assert {0, 1, 2} == set(nearest.unique().tolist())
     assert torch.equal(found.isnan().all(dim=0), nearest[0] == 2)
     assert torch.equal((found == 0).all(dim=0), nearest[0] == 0)
-    assert (found[2][nearest[0] == 1] >= 0.49).all()
+    assert (found[axis][nearest[0] == 1] >= 0.49).all()
 
 
 def test_one_hot_takes_the_largest_share():

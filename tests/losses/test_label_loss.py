@@ -141,7 +141,10 @@ def test_patch_without_known_voxels_leaves_the_mean(channels):
     torch.testing.assert_close(loss(logits, label), loss(logits[:1], label[:1]))
 
 
-@pytest.mark.parametrize("options", [{}, {"independent": True, "class_weights": [1.0, 2.0, 3.0]}, {"batch_dice": True}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"independent": True, "class_weights": [1.0, 2.0, 3.0]}, {"batch_dice": True}, {"focal_gamma": 2.0}],
+)
 def test_nothing_known_is_zero_with_zero_gradient(options):
     logits = torch.randn(2, 3, 2, 2, requires_grad=True)
     loss = LabelLoss(3, **options)(logits, torch.full((2, 1, 2, 2), -1.0))
