@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader
@@ -209,7 +210,7 @@ def test_workers_share_what_they_import(tmp_path):
 
 
 def test_a_list_as_sampler_holds_numbers():
-    assert len(list(loader(sampler=[1, 0, 3]))) == 2
+    assert len(list(loader(sampler=[1, 0, 3]))) == len(list(loader(sampler=list(np.arange(3))))) == 2
     with pytest.raises(ValueError, match=r"sampler must give numbers of patches; got \[range\(0, 2\)\]"):
         loader(sampler=[range(2)])
     with pytest.raises(ValueError, match=r"sampler must give numbers of patches; got \[\]"):

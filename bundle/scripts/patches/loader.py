@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver
+from numbers import Integral
 from typing import Any
 
 from monai.data import DataLoader, Dataset, list_data_collate
@@ -53,7 +54,9 @@ class PatchLoader(DataLoader):
                 f"load_timeout must be a positive number of seconds, or null for none; got {load_timeout!r}"
             )
         sampler = options.get("sampler")
-        if isinstance(sampler, (list, tuple)) and not (sampler and all(isinstance(index, int) for index in sampler)):
+        if isinstance(sampler, (list, tuple)) and not (
+            sampler and all(isinstance(index, Integral) for index in sampler)
+        ):
             raise ValueError(f"sampler must give numbers of patches; got {sampler!r}")
         if options.get("batch_size", 1) is None:
             raise ValueError("batch_size must be a whole number of at least 1; got None")
