@@ -55,6 +55,11 @@ def test_a_volume_needs_an_output(tmp_path):
         ZarrSlidingWindowInferer((8, 8, 8), targets=TARGETS)(volume, TwoOutputs())
 
 
+def test_a_run_that_would_write_nothing_is_refused():
+    with pytest.raises(ValueError, match=r"output_targets must name a target, or be null for all of them; got \[\]"):
+        ZarrSlidingWindowInferer((8, 8, 8), targets=TARGETS, output_targets=[])
+
+
 @pytest.mark.parametrize("output", ["{run}_out", "{}_out", "{name"])
 def test_an_output_with_other_braces_is_refused(tmp_path, output):
     volume = make_volume(tmp_path / "in.zarr", numbered((8, 8, 8)))

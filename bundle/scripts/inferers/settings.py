@@ -56,6 +56,8 @@ class StreamSettings:
                 f"on_bad_chunk must be one of {', '.join(ON_BAD_CHUNK)}; got {self.on_bad_chunk!r}"
                 f"{did_you_mean(self.on_bad_chunk, ON_BAD_CHUNK)}"
             )
+        if self.output_targets == ():
+            raise ValueError("output_targets must name a target, or be null for all of them; got []")
         if self.shard_size is not None and self.chunk_size is None:
             raise ValueError(f"shard_size {list(self.shard_size)} needs chunk_size, of which it holds whole numbers")
         check_format(self.class_output, self.threshold, self.float_dtype)
