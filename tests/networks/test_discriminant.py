@@ -31,6 +31,18 @@ def test_shrinkage_goes_from_the_covariance_to_equal_variances():
         np.testing.assert_allclose(bias, -0.5 * (expected * means).sum(axis=1), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize(("counts", "share"), [((5, 5), 0.5), ((20, 20), 0.2), ((45, 5), 0.5), ((4, 5, 6), 10 / 22)])
+def test_shrinkage_falls_with_the_points_of_the_rarest_class(counts, share):
+    rng = np.random.default_rng(3)
+    labels = torch.from_numpy(np.repeat(range(len(counts)), counts))
+    vectors = torch.from_numpy(rng.normal(size=(len(labels), 3)))
+    covariance = torch.from_numpy(np.cov(rng.normal(size=(50, 3)).T * [[1], [3], [0.5]]))
+    by_itself = discriminant_weights(vectors, labels, covariance, len(counts))
+    given = discriminant_weights(vectors, labels, covariance, len(counts), share)
+    for found, expected in zip(by_itself, given, strict=True):
+        torch.testing.assert_close(found, expected)
+
+
 def test_directions_that_vary_anyway_do_not_mislead():
     """Eight points in ten features, of which the loudest say nothing: nearly the best border there is."""
     rng = np.random.default_rng(1)

@@ -26,7 +26,7 @@ def fit_discriminant_head(
     volumes: Sequence[Mapping[str, Any]],
     path: str | Path,
     *,
-    shrinkage: float = 0.2,
+    shrinkage: float | None = None,
     n_voxels: int = 1_000_000,
     seed: int = 0,
 ) -> None:

@@ -152,12 +152,12 @@ _RULES: dict[str, _Rule] = {
     **dict.fromkeys(
         (
             *("foreground_share", "sampler_bias", "min_bbox_percent", "min_labeled_ratio"),
-            *("stochastic_depth_p", "dropout", "shrinkage", "validation_prob"),
+            *("stochastic_depth_p", "dropout", "validation_prob"),
         ),
         _SHARE,
     ),
     "val_fraction": _Rule("at least 0 and below 1", lambda value: _is_number(value) and 0 <= value < 1),
-    **dict.fromkeys(("ema", "threshold"), _SHARE.or_null()),
+    **dict.fromkeys(("ema", "threshold", "shrinkage"), _SHARE.or_null()),
     **dict.fromkeys(
         (
             *("conv_bias", "activation_checkpointing", "deep_supervision", "previews", "partial_weights", "use_cache"),
