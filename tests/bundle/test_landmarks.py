@@ -192,7 +192,12 @@ def test_dropout_makes_an_ensemble_of_one_network(worked):
     draws = np.stack([points(rows, f"member_model_draw{n}") for n in range(1, 11)])
     assert "member_model_draw11_z" not in rows[0]
     assert (numbers(rows, "ecpv") > 0).mean() > 0.5
-    assert np.allclose(points(rows, "ecpv"), draws.mean(axis=0))
+    (line,) = (line for line in COMMANDS if "output/mc_dropout" in line)
+    command(*shlex.split(shrunk(line.replace("output/mc_dropout", "output/mc_dropout_again"))), cwd=worked)
+    assert table(worked / "output" / "mc_dropout_again" / "results" / "landmarks.csv") == rows
+    # a draw that drops everything finds nothing, and does not count
+    assert np.isfinite(draws).mean() > 0.5
+    assert np.allclose(points(rows, "ecpv"), np.nanmean(draws, axis=0), equal_nan=True)
 
 
 def test_widths_are_learnt_with_the_network(worked):

@@ -75,6 +75,23 @@ def test_dropout_at_work_makes_members_that_differ(image):
     assert network.dropout.training
 
 
+def test_what_is_dropped_follows_from_the_seed_alone(image):
+    network = Coins()
+
+    def places(seed):
+        members = LandmarkInferer(SHAPE, mc_dropout=8, seed=seed)(image, network).members
+        return [points[0, 2].item() for points in members.values()]
+
+    torch.manual_seed(5)
+    first = places(0)
+    following = torch.rand(3)
+    torch.manual_seed(6)
+    assert places(0) == first
+    assert places(1) != first
+    torch.manual_seed(5)
+    assert torch.equal(torch.rand(3), following)  # nothing of the generator is used up
+
+
 def test_without_dropout_at_work_layers_stay_as_in_evaluation(image):
     network = Coins().eval()
     LandmarkInferer(SHAPE)(image, network)

@@ -17,6 +17,9 @@ _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropou
 class LandmarkPasses:
     """What a network says of an image and of its mirror images, each so many times with dropout.
 
+    What a pass drops follows from the seed and the number of the pass, so that an image gets the same coordinates
+    whatever came before it.
+
     Source of MC dropout: Gal and Ghahramani 2016.
 
     Args:
@@ -24,6 +27,7 @@ class LandmarkPasses:
         mirror_axes: of "z", "y", "x": axes along which the image is mirrored, in all combinations.
         pairs: left and right landmarks, two each, by position (counted from 0) or name, that change places in a mirror.
         names: of the landmarks; needed for pairs by name.
+        seed: of what dropout drops.
 
     Raises:
         ValueError: for axes that there are not, a negative number of passes, and pairs that are none.
@@ -35,12 +39,13 @@ class LandmarkPasses:
         mirror_axes: Sequence[str] = (),
         pairs: Sequence[Sequence[int | str]] | None = None,
         names: Sequence[str] | None = None,
+        seed: int = 0,
     ) -> None:
         if mc_dropout < 0:
             raise ValueError(f"mc_dropout is a number of passes, at least 0; got {mc_dropout}")
         if unknown := [axis for axis in mirror_axes if axis not in tuple(_AXES)]:
             raise ValueError(f"mirror_axes: expected some of z, y, x; got {unknown[0]!r}")
-        self.mc_dropout = mc_dropout
+        self.mc_dropout, self.seed = mc_dropout, seed
         self.mirror_axes = sorted({_AXES.index(axis) for axis in mirror_axes})
         self.pairs = [_positions(pair, names) for pair in pairs or []]
 
@@ -66,7 +71,7 @@ class LandmarkPasses:
             for draw in range(max(1, self.mc_dropout)):
                 for axes in _subsets(self.mirror_axes):
                     mirrored = image.flip([axis + 1 for axis in axes])  # C D H W
-                    with _dropout(network) if self.mc_dropout else nullcontext():
+                    with _dropout(network, self.seed + draw, image.device) if self.mc_dropout else nullcontext():
                         maps = predict(mirrored[None])
                     maps = maps.flip([axis + 2 for axis in axes])  # 1 N D H W
                     suffix = (f"_draw{draw + 1}" if self.mc_dropout else "") + (
@@ -109,8 +114,8 @@ def dropout_layers(network: nn.Module) -> list[nn.Module]:
 
 
 @contextmanager
-def _dropout(network: nn.Module) -> Iterator[None]:
-    """Dropout layers at work, everything else as it is."""
+def _dropout(network: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
+    """Dropout layers at work, everything else as it is, generators of random numbers included."""
     layers = dropout_layers(network)
     if not layers:
         raise ValueError(
@@ -119,7 +124,9 @@ def _dropout(network: nn.Module) -> Iterator[None]:
     for layer in layers:
         layer.train()
     try:
-        yield
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(seed)
+            yield
     finally:
         for layer in layers:
             layer.eval()

@@ -96,6 +96,7 @@ class LandmarkInferer(Inferer):
         image_transform: of the image as the network gets it, such as `NormalizeImage`.
         members: the networks of an ensemble by name.
         names: of the landmarks; needed for pairs by name.
+        seed: of what `mc_dropout` drops, the same of every image.
 
     Raises:
         ValueError: for unknown words, numbers out of range, and pairs that are none.
@@ -123,6 +124,7 @@ class LandmarkInferer(Inferer):
         image_transform: WindowTransform | None = None,
         members: Mapping[str, nn.Module] | None = None,
         names: Sequence[str] | None = None,
+        seed: int = 0,
     ) -> None:
         for name, value, known in (
             ("inference_mode", inference_mode, INFERENCE_MODES),
@@ -144,7 +146,7 @@ class LandmarkInferer(Inferer):
         self.temperature, self.window = temperature, window
         self.uncertainties = list(uncertainties)
         self.smha_member = smha_member
-        self.passes = LandmarkPasses(mc_dropout, mirror_axes, pairs, names)
+        self.passes = LandmarkPasses(mc_dropout, mirror_axes, pairs, names, seed)
         self.fit_gaussian = fit_gaussian
         self.image_transform = image_transform
         self.members = members
