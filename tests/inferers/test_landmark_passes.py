@@ -88,6 +88,7 @@ def test_what_is_dropped_follows_from_the_seed_alone(image):
     torch.manual_seed(6)
     assert places(0) == first
     assert places(1) != first
+    assert places(1)[:-1] != first[1:]  # nor the same draws moved on by one
     torch.manual_seed(5)
     assert torch.equal(torch.rand(3), following)  # nothing of the generator is used up
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -69,9 +70,11 @@ class LandmarkPasses:
         network.eval()
         try:
             for draw in range(max(1, self.mc_dropout)):
+                # other seeds have none of these draws
+                seed = int(np.random.SeedSequence([self.seed, draw]).generate_state(1)[0])
                 for axes in _subsets(self.mirror_axes):
                     mirrored = image.flip([axis + 1 for axis in axes])  # C D H W
-                    with _dropout(network, self.seed + draw, image.device) if self.mc_dropout else nullcontext():
+                    with _dropout(network, seed, image.device) if self.mc_dropout else nullcontext():
                         maps = predict(mirrored[None])
                     maps = maps.flip([axis + 2 for axis in axes])  # 1 N D H W
                     suffix = (f"_draw{draw + 1}" if self.mc_dropout else "") + (

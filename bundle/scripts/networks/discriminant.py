@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-_AS_OF = 10
+_HALF_AT = 10
 """Points at which the covariance counts half; chosen on the train parts of benchmarks/few_shot.py."""
 
 
@@ -49,7 +49,7 @@ def discriminant_weights(
     values, spread = vectors.double(), covariance.double()
     size = len(spread)
     level = spread.diagonal().mean().clamp(min=torch.finfo(torch.float32).tiny)
-    share = _AS_OF / (_AS_OF + n_classes * counts.min().item()) if shrinkage is None else shrinkage
+    share = _HALF_AT / (_HALF_AT + n_classes * counts.min().item()) if shrinkage is None else shrinkage
     share = max(share, 1e-6)  # features may repeat each other
     pooled = (1 - share) * spread + share * level * torch.eye(size, dtype=spread.dtype)
     means = torch.stack([values[labels == k].mean(dim=0) for k in range(n_classes)])  # K C
