@@ -50,9 +50,11 @@ test: setup
 test-long: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m long -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
-# what is too long for every change: kills at random moments, thousands of malformed configs and headers
+# what is too long for every change: kills at random moments, thousands of malformed configs and headers; and the tests of
+# properties with examples drawn anew (Hypothesis' own profile), which other tests keep
 stress: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m stress -n 2 --dist load --durations=10 --timeout 3000 -rA
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "hypothesis and not stress" --hypothesis-profile default -n 2 --dist loadfile
 
 # a server of MONAI Label in an environment of its own: what it asks for excludes what the bundle wants
 test-label: setup $(LABEL_VENV)/.ready
