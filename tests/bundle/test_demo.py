@@ -158,3 +158,10 @@ def test_a_dry_run_shows_the_commands_and_runs_none(tmp_path, capsys):
     for words in ("scripts phantom", "monai.bundle run training", "monai.bundle run inference"):
         assert words in said
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("settings", "is_short"), [({"batch_size": 1}, True), ({"max_epochs": 2}, False)])
+def test_it_trains_for_fewer_epochs_unless_a_config_says_how_many(tmp_path, capsys, settings, is_short):
+    overlay = write_overlay(tmp_path / "own.json", **settings)
+    demo_verb(str(tmp_path / "out"), config=str(overlay), dry_run=True)
+    assert ("--max_epochs 7" in capsys.readouterr().out) is is_short

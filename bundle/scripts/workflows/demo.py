@@ -89,7 +89,7 @@ def _phantom_command(run: DemoRun) -> str:
 
 def _workflows(run: DemoRun) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """What is run of the bundle: name, config files, options; the second is known when the first has been run."""
-    yield "training", run.train_configs, run.folder_options()
+    yield "training", run.train_configs, run.training_options()
     prediction = {
         "input": run.volume("raw"),
         "output": str(run.prediction),

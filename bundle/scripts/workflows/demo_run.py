@@ -12,6 +12,9 @@ from monai.bundle import ConfigParser
 BUNDLE = Path(__file__).resolve().parents[2]
 """Folder of the bundle, where its commands are run."""
 
+EPOCHS = 7
+"""Not the 10 of `train.json`: under six minutes on two slow cores, for Dice 0.935 (0.950) and 17 degrees (12)."""
+
 
 def require_bundle(*files: str) -> None:
     """Make sure that the bundle's own files are there, which a mere package does not have.
@@ -75,13 +78,16 @@ class DemoRun:
         self.commands.append(f"cd {shlex.quote(str(BUNDLE))}\n{shlex.join(command)}")
         return self.commands[-1]
 
-    def folder_options(self) -> dict[str, str]:
-        """The training's ids that say where it reads and writes."""
-        return {
+    def training_options(self) -> dict[str, str]:
+        """What the training is told: where to read and write, and how long to last unless the user's config says so."""
+        options = {
             "dataset_dir": str(self.dataset_dir),
             "output_dir": str(self.training_dir),
             "ckpt_dir": str(self.models_dir),
         }
+        if not any("max_epochs" in ConfigParser.load_config_file(name) for name in self.train_configs[1:]):
+            options["max_epochs"] = str(EPOCHS)
+        return options
 
     def window_size(self) -> list[int]:
         """Windows of twice the patch: fewer of them, less overlap, and none that holds nothing but air."""
@@ -91,5 +97,5 @@ class DemoRun:
         """The training's config, as it was run."""
         parser = ConfigParser()
         parser.read_config([str(BUNDLE / name) for name in self.train_configs])
-        parser.update(self.folder_options())
+        parser.update(self.training_options())
         return parser
