@@ -76,6 +76,18 @@ def test_on_a_cpu_batches_are_those_of_the_loader():
     assert changed == 4
 
 
+def test_it_computes_by_one_thread_as_the_loader_does():
+    seen = []
+
+    def note(sample):
+        seen.append(torch.get_num_threads())
+        return sample
+
+    (batch, *_) = loader()
+    AugmentOnDevice([note], lambda batch, device, non_blocking: batch)(batch, torch.device("cpu"))
+    assert (seen, torch.get_num_threads()) == ([1, 1], 2)
+
+
 def test_the_batch_itself_stays():
     (batch, *_) = loader()
     before = {key: batch[key].as_tensor().clone() for key in KEYS}

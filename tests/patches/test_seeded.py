@@ -8,7 +8,7 @@ import torch
 from monai.data import DataLoader
 from monai.transforms import Compose, RandGaussianNoised, Randomizable, Transform
 
-from scripts.patches import PatchDataset, PatchSampler, SeededIndex, sample_seed
+from scripts.patches import PatchDataset, PatchError, PatchSampler, SeededIndex, sample_seed
 
 DATA = [{"image": torch.full((1, 2, 2, 2), float(i))} for i in range(6)]
 
@@ -33,6 +33,38 @@ def test_samples_do_not_depend_on_the_number_of_workers():
     for one, other in zip(alone, shared, strict=True):
         assert torch.equal(one, other)
     assert not torch.equal(alone[0], alone[1])
+
+
+def test_a_sample_is_made_by_one_thread():
+    """As in a worker; the process has its threads again for what comes after, even where the sample fails."""
+    seen = []
+    assert torch.get_num_threads() == 2
+    PatchDataset(DATA, lambda datum: seen.append(torch.get_num_threads()))[SeededIndex(0, 1)]
+    assert (seen, torch.get_num_threads()) == ([1], 2)
+    with pytest.raises(PatchError):
+        PatchDataset(DATA, lambda datum: 1 / 0)[SeededIndex(0, 1)]
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("n", [9, 13, 16, 29, 64])
+def test_products_and_sums_of_a_sample_do_not_depend_on_threads(n):
+    """Whatever a sample's size: several threads round matrix products and sums of some sizes otherwise."""
+    generator = torch.Generator().manual_seed(n)
+    arrays = [torch.randn(shape, generator=generator) for shape in ((n, n), (n, 16 * n), (n, n, n))]
+
+    def reduce(datum):
+        return {"product": arrays[0] @ arrays[1], "mean": arrays[2].mean(), "deviation": arrays[2].std()}
+
+    made = []
+    for n_threads in (1, 2, 3):
+        torch.set_num_threads(n_threads)
+        try:
+            made.append(PatchDataset(DATA, reduce)[SeededIndex(0, 1)])
+        finally:
+            torch.set_num_threads(2)
+    for other in made[1:]:
+        for key, value in made[0].items():
+            assert torch.equal(value, other[key])
 
 
 def test_a_later_epoch_needs_no_earlier_one():

@@ -10,7 +10,7 @@ from monai.data import decollate_batch, list_data_collate
 from monai.engines import PrepareBatch
 from monai.transforms import Compose, Transform
 
-from ..geometry import SEED_KEY
+from ..geometry import SEED_KEY, one_thread
 
 
 class AugmentOnDevice(PrepareBatch):
@@ -62,5 +62,6 @@ class AugmentOnDevice(PrepareBatch):
             for key, value in batchdata.items()
         }
         samples = decollate_batch(moved)
-        augmented = [self.transforms.set_random_state(seed=int(one[SEED_KEY]))(one) for one in samples]
+        with one_thread():
+            augmented = [self.transforms.set_random_state(seed=int(one[SEED_KEY]))(one) for one in samples]
         return self.prepare_batch(list_data_collate(augmented), device, non_blocking, **kwargs)

@@ -1,6 +1,7 @@
 """Affines, vectors and points under change of space, and the words that all rooms share about targets."""
 
 from .activation import activate_prediction
+from .one_thread import one_thread
 from .precision import PRECISIONS, autocast, check_precision
 from .target_grid import TargetGrid
 from .targets import (
@@ -34,6 +35,7 @@ __all__ = [
     "check_precision",
     "did_you_mean",
     "interpolation_modes",
+    "one_thread",
     "parse_targets",
     "stored_keys",
     "stored_kinds",

@@ -9,7 +9,7 @@ import numpy as np
 from monai.data import Dataset
 from monai.transforms import Randomizable
 
-from ..geometry import SEED_KEY
+from ..geometry import SEED_KEY, one_thread
 from .patch_errors import patch_error
 
 
@@ -36,7 +36,8 @@ class PatchDataset(Dataset):
     """Data and transforms; a `SeededIndex` seeds the transforms anew for each sample.
 
     MONAI seeds the transforms once per worker, so that a sample depends on how many workers there are and on what came
-    before it. Here a sample is the same whichever process makes it, and whenever.
+    before it. Here a sample is the same whichever process makes it, and whenever. One thread makes it, as in workers:
+    by several its last bits would be others.
 
     Every sample carries its seed under `seed`, for transforms that run later, on the device.
 
@@ -60,7 +61,8 @@ class PatchDataset(Dataset):
 
     def _transform(self, index: int) -> Any:
         try:
-            return self._seeded(index)
+            with one_thread():
+                return self._seeded(index)
         except Exception as error:  # whatever a transform raises, the message says which patch it was
             raise patch_error(self.data[index], error) from error
 
