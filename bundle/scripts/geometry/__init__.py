@@ -1,7 +1,6 @@
 """Affines, vectors and points under change of space, and the words that all rooms share about targets."""
 
 from .activation import activate_prediction
-from .one_thread import one_thread
 from .precision import PRECISIONS, autocast, check_precision
 from .target_grid import TargetGrid
 from .targets import (
@@ -19,6 +18,7 @@ from .targets import (
     stored_kinds,
     target_faults,
 )
+from .threads import one_thread
 
 __all__ = [
     "IMAGE_KEY",
